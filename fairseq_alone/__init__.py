@@ -1,0 +1,14 @@
+"""Transformers whose embedding table is computed instead of stored, as a fairseq plugin.
+
+fairseq imports this package for ``--user-dir``. Every registration module is imported here by name: fairseq's own
+search of ``models/`` and ``tasks/`` runs only the first time a process imports the folder.
+"""
+
+from fairseq_alone import compat
+
+__version__ = "0.1.0"
+
+# Without fairseq, ``fairseq_alone.modules`` still works in any PyTorch model; nothing is registered then.
+if compat.check_versions():
+    compat.install()
+    from fairseq_alone.models import transformer_alone, transformer_factorized  # noqa: F401

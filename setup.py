@@ -1,0 +1,41 @@
+"""Package metadata. The way to install everything in the right order is ``make`` or the two commands of the README."""
+
+import os
+import re
+
+from setuptools import find_packages, setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def read(*names):
+    """Text of a file of this folder."""
+    with open(os.path.join(HERE, *names), encoding="utf-8") as file:
+        return file.read()
+
+
+setup(
+    name="fairseq-alone",
+    version=re.search(r'__version__ = "(.+)"', read("fairseq_alone", "__init__.py")).group(1),
+    description="Transformers whose embedding table is computed instead of stored, as a fairseq plugin",
+    long_description=read("README.md"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["fairseq_alone", "fairseq_alone.*"]),
+    python_requires=">=3.11,<3.13",
+    install_requires=[
+        "torch>=2.1",
+        "fairseq-fixed>=0.12.3.1",
+        "numpy",
+        "sentencepiece",
+        "sacrebleu>=2.0",
+        "sacremoses",
+        "subword-nmt",
+        "tqdm",
+    ],
+    extras_require={
+        "plot": ["matplotlib"],
+        "test": ["pytest", "ruff", "matplotlib"],
+    },
+    entry_points={"console_scripts": ["fairseq-alone = fairseq_alone.cli:main"]},
+)
