@@ -1,0 +1,8 @@
+"""The mathematics: modules for any PyTorch model. Nothing here knows fairseq."""
+
+from fairseq_alone.modules.alone_embedding import AloneEmbedding
+from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
+from fairseq_alone.modules.filters import FilterBank, FilterSettings
+from fairseq_alone.modules.tied_projection import TiedProjection
+
+__all__ = ["AloneEmbedding", "FactorizedEmbedding", "FilterBank", "FilterSettings", "TiedProjection"]

@@ -1,0 +1,112 @@
+"""ALONE: all word embeddings from one vector (Takase and Kobayashi, NeurIPS 2020)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_alone.errors import SettingError
+from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+from fairseq_alone.modules.filters import FilterBank, FilterSettings
+
+# Words that set the initial scale. More change it by less than one percent.
+_NUM_SCALE_SAMPLES = 1024
+
+
+class AloneEmbedding(ComputedEmbedding):
+    """The embedding ``e_w = W2 relu(W1 (m_w * o))`` (equations 1 and 3).
+
+    Trained: ``o`` (D_o), ``w1`` (D_inter, D_o) and ``w2`` (D_e, D_inter). With one layer there is only ``w1``
+    (D_e, D_o), with three there is another square layer between (``w2`` is then (D_inter, D_inter)). The layers have no
+    bias, so the padding word, whose filter is zero, has a zero vector. The trained size does not depend on V.
+
+    At initialisation the standard deviation of ``matrix()`` is ``D_e ** -0.5``, that of a fairseq table.
+
+    Args:
+        settings: the filters ``m_w``, with the vocabulary size V and D_o.
+        embedding_dim: D_e; may differ from D_o.
+        padding_idx: the word whose vector is zero, or None.
+        inter_dim: D_inter, the width of the hidden layer; unused with one layer.
+        num_layers: 1, 2 (the paper's) or 3.
+        dropout: probability of dropout after the ReLU, in [0, 1), on input look-ups only; a word that occurs several
+            times in a batch has one mask.
+        dropout_until: the update from which dropout is off; 0 keeps it on.
+        fix_base: leave ``o`` untrained, the paper's ablation.
+
+    Raises:
+        SettingError: a setting is outside its range.
+    """
+
+    def __init__(
+        self,
+        settings: FilterSettings,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        inter_dim: int,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+        dropout_until: int = 0,
+        fix_base: bool = False,
+    ):
+        if embedding_dim < 1:
+            raise SettingError("embedding_dim", f"must be at least 1, got {embedding_dim}")
+        if inter_dim < 1:
+            raise SettingError("inter_dim", f"must be at least 1, got {inter_dim}")
+        if num_layers not in (1, 2, 3):
+            raise SettingError("num_layers", f"must be 1, 2 or 3, got {num_layers}")
+        if not 0.0 <= dropout < 1.0:
+            raise SettingError("dropout", f"must be at least 0 and less than 1, got {dropout}")
+        if dropout_until < 0:
+            raise SettingError("dropout_until", f"must be at least 0, got {dropout_until}")
+        super().__init__(settings.num_embeddings, embedding_dim, padding_idx)
+        self.inter_dim = inter_dim
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.dropout_until = dropout_until
+        self.num_updates = 0
+        self.filters = FilterBank(settings, padding_idx)
+        self.o = nn.Parameter(torch.empty(settings.base_dim), requires_grad=not fix_base)
+        sizes = [settings.base_dim] + [inter_dim] * (num_layers - 1) + [embedding_dim]
+        for layer in range(num_layers):
+            self.register_parameter(f"w{layer + 1}", nn.Parameter(torch.empty(sizes[layer + 1], sizes[layer])))
+        self.reset_parameters()
+
+    @property
+    def layers(self) -> list[Tensor]:
+        """The matrices of the network, first to last, each (output size, input size)."""
+        return [getattr(self, f"w{layer + 1}") for layer in range(self.num_layers)]
+
+    @property
+    def values_per_row(self) -> int:
+        """The widest of D_o, D_inter and D_e."""
+        return max(max(layer.shape) for layer in self.layers)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw ``o`` and the layers from PyTorch's global generator, at a scale that no setting changes."""
+        first, *later = self.layers
+        # Unit root mean square, so that the scale of the filtered vector does not depend on the draw.
+        self.o.normal_()
+        self.o.div_(self.o.square().mean().sqrt())
+        first.normal_(std=(self.o.numel() * self.filters.settings.mean_square) ** -0.5)
+        for layer in later:
+            layer.normal_(std=(2.0 / layer.size(1)) ** 0.5)
+        # The ReLU's features share one direction, so theory leaves some percent to chance; measuring does not.
+        step = max(1, self.num_embeddings // _NUM_SCALE_SAMPLES)
+        deviation = self.rows(self._all_ids()[::step]).std(correction=0)
+        if deviation > 0:
+            self.layers[-1].mul_(self.embedding_dim**-0.5 / deviation)
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Tell how many updates were made; fairseq's trainer calls this."""
+        self.num_updates = num_updates
+
+    def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
+        """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.rows`."""
+        dropout_on = input_dropout and (self.dropout_until == 0 or self.num_updates < self.dropout_until)
+        first, *later = self.layers
+        hidden = F.linear(self.filters(ids) * self.o, first)  # (N, D_o) -> (N, D_inter)
+        for layer in later:
+            hidden = F.dropout(F.relu(hidden), self.dropout, self.training and dropout_on)
+            hidden = F.linear(hidden, layer)  # -> (N, D_e)
+        return hidden

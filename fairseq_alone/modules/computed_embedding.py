@@ -1,0 +1,99 @@
+"""What all embeddings without a table share: look-ups, the whole matrix, and its cache."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Activations of one chunk of the matrix, in values. Larger chunks gain no speed and cost memory.
+_CHUNK_VALUES = 2**22
+
+
+class ComputedEmbedding(nn.Module):
+    """An embedding whose vectors are computed. Usable wherever an ``nn.Embedding`` is only called.
+
+    ``forward(ids)`` equals ``matrix()[ids]`` whenever dropout is off. Subclasses offer :meth:`rows`.
+
+    In evaluation without gradients the matrix is computed once and kept, until the module is trained again, loaded,
+    moved or converted.
+
+    Args:
+        num_embeddings: vocabulary size V.
+        embedding_dim: D_e.
+        padding_idx: the word whose vector is zero, or None.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None):
+        super().__init__()
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = padding_idx
+        self._cached_matrix: Tensor | None = None
+
+    def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
+        """Compute the vectors of words.
+
+        Args:
+            ids: (N,), integer, in [0, V).
+            input_dropout: apply the dropout that is meant for input look-ups, if the module is training.
+
+        Returns:
+            (N, D_e).
+        """
+        raise NotImplementedError
+
+    @property
+    def values_per_row(self) -> int:
+        """How many values :meth:`rows` computes for one word at its widest."""
+        return self.embedding_dim
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look up words: ``(...) -> (..., D_e)``. In training, every distinct word is computed once."""
+        if self._may_cache():
+            return F.embedding(ids, self.matrix())
+        distinct, positions = ids.unique(return_inverse=True)
+        return F.embedding(positions, self.rows(distinct, input_dropout=True))
+
+    def matrix(self) -> Tensor:
+        """All vectors, (V, D_e), without dropout. Differentiable when gradients are enabled."""
+        if not self._may_cache():
+            return self.rows(self._all_ids())
+        if self._cached_matrix is None:
+            # The cache outlives an autocast region, so it is made in the dtype of the parameters.
+            with torch.autocast(self._all_ids().device.type, enabled=False):
+                self._cached_matrix = self._matrix_by_chunks()
+        return self._cached_matrix
+
+    @property
+    def weight(self) -> Tensor:
+        """The matrix (V, D_e), for tools that only look at ``weight``."""
+        return self.matrix()
+
+    def train(self, mode: bool = True):
+        """Set training mode, like every module; drops the cached matrix."""
+        self._cached_matrix = None
+        return super().train(mode)
+
+    def _may_cache(self) -> bool:
+        return not self.training and not torch.is_grad_enabled()
+
+    def _all_ids(self) -> Tensor:
+        return torch.arange(self.num_embeddings, device=next(self.parameters()).device)
+
+    def _matrix_by_chunks(self) -> Tensor:
+        matrix = next(self.parameters()).new_empty(self.num_embeddings, self.embedding_dim)
+        size = max(1, _CHUNK_VALUES // self.values_per_row)
+        for ids in self._all_ids().split(size):
+            matrix[ids[0] : ids[-1] + 1] = self.rows(ids)
+        return matrix
+
+    def _apply(self, fn, *args, **kwargs):
+        self._cached_matrix = None
+        return super()._apply(fn, *args, **kwargs)
+
+    def _load_from_state_dict(self, *args):
+        self._cached_matrix = None
+        super()._load_from_state_dict(*args)
+
+    def extra_repr(self) -> str:
+        """Sizes, for ``print(model)``."""
+        return f"{self.num_embeddings}, {self.embedding_dim}, padding_idx={self.padding_idx}"

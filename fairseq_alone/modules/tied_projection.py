@@ -1,0 +1,30 @@
+"""The output layer over an embedding that computes its matrix."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TiedProjection(nn.Module):
+    """Logits as products of features and an embedding's rows (Press and Wolf, section 2).
+
+    The embedding is held without being registered: it already belongs to the module that looks up with it, and no
+    trained tensor should stand twice among the modules.
+
+    Args:
+        embedding: anything with ``matrix() -> (V, D_e)``.
+    """
+
+    bias = None
+
+    def __init__(self, embedding: nn.Module):
+        super().__init__()
+        self.__dict__["embedding"] = embedding
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(..., D_e) -> (..., V)``, without bias."""
+        return F.linear(features, self.embedding.matrix())
+
+    @property
+    def weight(self) -> Tensor:
+        """The matrix (V, D_e), for tools that only look."""
+        return self.embedding.matrix()

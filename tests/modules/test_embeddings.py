@@ -1,0 +1,292 @@
+"""What every computed embedding promises, and ALONE's equations against a plain loop."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fairseq_alone.errors import SettingError
+from fairseq_alone.modules import AloneEmbedding, FactorizedEmbedding, FilterSettings, TiedProjection
+
+VOCABULARY, DIM, PAD = 61, 10, 1
+
+
+def alone(filter="binary", base_dim=7, inter_dim=12, **settings):
+    filters = FilterSettings(VOCABULARY, base_dim, filter=filter, num_codebooks=3, codebook_size=5)
+    return AloneEmbedding(filters, DIM, PAD, inter_dim=inter_dim, **settings)
+
+
+EMBEDDINGS = {
+    "binary": alone,
+    "real": lambda: alone("real"),
+    "naive": lambda: alone("naive"),
+    "one layer": lambda: alone(num_layers=1),
+    "three layers": lambda: alone("real", num_layers=3),
+    "fixed base": lambda: alone(fix_base=True),
+    "factorized": lambda: FactorizedEmbedding(VOCABULARY, DIM, PAD, factorized_dim=3),
+}
+
+
+@pytest.fixture(params=EMBEDDINGS)
+def embedding(request):
+    torch.manual_seed(3)
+    return EMBEDDINGS[request.param]()
+
+
+@pytest.mark.parametrize("kind", ["binary", "real"])
+def test_embedding_equals_equations_1_to_3_in_a_loop(kind):
+    """e_w = W2 relu(W1 (m_w * o)), one product at a time, in float64."""
+    torch.manual_seed(5)
+    embedding = alone(kind)
+    bank, base = embedding.filters, embedding.o.tolist()
+    first, second = embedding.w1.tolist(), embedding.w2.tolist()
+    for word in (0, PAD, 2, 17, VOCABULARY - 1):
+        filtered = []
+        for dimension in range(7):
+            value = 0.0
+            for position in range(3):
+                source = bank.codebooks[position][int(bank.codes[word][position])][dimension].item()
+                value = max(value, source) if kind == "binary" else value + source
+            filtered.append(0.0 if word == PAD else value * base[dimension])
+        hidden = [max(0.0, sum(w * x for w, x in zip(row, filtered, strict=True))) for row in first]
+        expected = [sum(w * h for w, h in zip(row, hidden, strict=True)) for row in second]
+        actual = embedding(torch.tensor(word)).tolist()
+        assert actual == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_lookup_equals_rows_of_the_matrix(embedding):
+    ids = torch.tensor([[5, 60, 1], [0, 5, 5]])
+    for training in (True, False):
+        embedding.train(training)
+        torch.testing.assert_close(embedding(ids), embedding.matrix()[ids])
+        with torch.no_grad():
+            torch.testing.assert_close(embedding(ids), embedding.matrix()[ids])
+    assert embedding(ids).shape == (2, 3, DIM)
+    assert embedding.matrix().shape == (VOCABULARY, DIM)
+    assert embedding(torch.zeros(2, 0, dtype=torch.long)).shape == (2, 0, DIM)
+
+
+def test_padding_vector_is_zero_and_stays_zero(embedding):
+    optimizer = torch.optim.Adam([p for p in embedding.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        # As an output word the padding gets a gradient.
+        (
+            TiedProjection(embedding)(torch.ones(2, DIM)).logsumexp(-1).sum() + embedding(torch.tensor([PAD, 4])).sum()
+        ).backward()
+        optimizer.step()
+    assert embedding.matrix()[PAD].abs().max() == 0
+
+
+def test_contract_names(embedding):
+    assert (embedding.num_embeddings, embedding.embedding_dim, embedding.padding_idx) == (VOCABULARY, DIM, PAD)
+    assert not any(name.endswith("weight") for name, _ in embedding.named_parameters())
+    assert "weight" not in embedding.state_dict()
+    torch.testing.assert_close(embedding.weight, embedding.matrix())
+
+
+def test_eval_matrix_is_computed_once_and_chunked(embedding, monkeypatch):
+    monkeypatch.setattr("fairseq_alone.modules.computed_embedding._CHUNK_VALUES", 13 * embedding.values_per_row)
+    chunks = []
+    original = embedding.rows
+    embedding.rows = lambda ids, **kwargs: chunks.append(len(ids)) or original(ids, **kwargs)
+    embedding.eval()
+    with torch.no_grad():
+        whole = embedding.matrix()
+        assert chunks == [13, 13, 13, 13, 9]
+        embedding(torch.arange(20))
+        assert embedding.matrix() is whole
+    assert len(chunks) == 5
+    torch.testing.assert_close(whole, original(torch.arange(VOCABULARY)))
+
+
+def change_parameters(embedding):
+    with torch.no_grad():
+        for parameter in embedding.parameters():
+            parameter.add_(0.25)
+
+
+@pytest.mark.parametrize("event", ["train", "load", "half", "to"])
+def test_cache_is_dropped(embedding, event):
+    embedding.eval()
+    with torch.no_grad():
+        before = embedding.matrix().clone()
+        if event == "load":
+            other = copy.deepcopy(embedding)
+            change_parameters(other)
+            embedding.load_state_dict(other.state_dict())
+        else:
+            change_parameters(embedding)
+            if event == "train":
+                embedding.train().eval()
+            elif event == "half":
+                embedding.half().float()
+            else:
+                embedding.to(torch.float64).to(torch.float32)
+        assert (embedding.matrix() - before).abs().max() > 0.01
+
+
+def test_eval_with_gradients_is_differentiable(embedding):
+    embedding.eval()
+    with torch.no_grad():
+        embedding.matrix()
+    embedding.matrix().square().sum().backward()
+    for parameter in embedding.parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad
+
+
+def test_cache_is_not_made_in_the_dtype_of_an_autocast_region(embedding):
+    embedding.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert embedding.matrix().dtype == torch.float32
+
+
+def test_gradient_of_lookup_and_projection_by_autograd(embedding):
+    """gradcheck in float64, over the sum of both uses of the tied embedding."""
+    embedding.double()
+    parameters = [p for p in embedding.parameters() if p.requires_grad]
+    ids = torch.tensor([3, 3, 1, 9])
+    features = torch.randn(2, DIM, dtype=torch.float64)
+
+    def both_uses(*_):
+        return embedding(ids), TiedProjection(embedding)(features)
+
+    assert torch.autograd.gradcheck(both_uses, parameters)
+
+
+def test_copies_and_half_precision(embedding):
+    twin = copy.deepcopy(embedding)
+    change_parameters(twin)
+    assert not torch.equal(twin.matrix(), embedding.matrix())
+    half = copy.deepcopy(embedding).half()
+    assert half(torch.tensor([3])).dtype == torch.float16
+    torch.testing.assert_close(half.matrix().float(), embedding.matrix(), atol=5e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["binary", "real"])
+@pytest.mark.parametrize("inter_dim", [256, 1024, 8192])
+@pytest.mark.parametrize(("base_dim", "dim"), [(128, 128), (512, 512), (1024, 128)])
+def test_initial_scale_does_not_depend_on_the_settings(kind, inter_dim, base_dim, dim):
+    embedding = AloneEmbedding(FilterSettings(3000, base_dim, filter=kind), dim, 1, inter_dim=inter_dim)
+    with torch.no_grad():
+        assert embedding.eval().matrix().std().item() == pytest.approx(dim**-0.5, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"num_layers": 1}, {"num_layers": 3}, {"zero_probability": 0.9}, {"filter_std": 9.0}]
+)
+def test_initial_scale_with_other_settings(settings):
+    layers = settings.pop("num_layers", 2)
+    kind = "real" if "filter_std" in settings else "binary"
+    embedding = AloneEmbedding(
+        FilterSettings(3000, 128, filter=kind, **settings), 128, 1, inter_dim=512, num_layers=layers
+    )
+    assert embedding.matrix().std().item() == pytest.approx(128**-0.5, rel=0.1)
+
+
+def test_initial_scale_of_the_factorized_embedding():
+    assert FactorizedEmbedding(3000, 128, 1, factorized_dim=32).matrix().std().item() == pytest.approx(
+        128**-0.5, rel=0.1
+    )
+
+
+@pytest.mark.parametrize(("inter_dim", "millions"), [(512, 0.5), (1024, 1.0), (4096, 4.2), (8192, 8.4)])
+def test_trained_size_is_the_papers(inter_dim, millions):
+    """Tables 2 and 4: D_e = D_o = 512. It does not depend on the vocabulary."""
+    sizes = set()
+    for vocabulary in (100, 1000):
+        embedding = AloneEmbedding(FilterSettings(vocabulary, 512), 512, 1, inter_dim=inter_dim)
+        sizes.add(sum(p.numel() for p in embedding.parameters() if p.requires_grad))
+    assert sizes == {512 + inter_dim * (512 + 512)}
+    assert round(sizes.pop() / 1e6, 1) == millions
+
+
+def test_dropout_is_on_input_lookups_only_and_alike_for_equal_words():
+    embedding = alone(inter_dim=200, dropout=0.5)
+    ids = torch.tensor([4, 8, 4, 4])
+    dropped = embedding(ids)
+    assert (dropped - embedding.rows(ids)).abs().max() > 0.01
+    assert torch.equal(dropped[0], dropped[2])
+    assert torch.equal(dropped[0], dropped[3])
+    torch.testing.assert_close(embedding.matrix(), embedding.rows(torch.arange(VOCABULARY)))
+    average = torch.stack([embedding(ids) for _ in range(2000)]).mean(0)
+    torch.testing.assert_close(average, embedding.rows(ids), atol=0.05, rtol=0)
+    embedding.eval()
+    torch.testing.assert_close(embedding(ids), embedding.matrix()[ids])
+
+
+def test_dropout_ends_at_its_update():
+    embedding = alone(inter_dim=200, dropout=0.5, dropout_until=10)
+    ids = torch.tensor([4, 8])
+    for update, on in ((0, True), (9, True), (10, False), (11, False)):
+        embedding.set_num_updates(update)
+        assert ((embedding(ids) - embedding.rows(ids)).abs().max() > 1e-3) == on
+
+
+def test_fixed_base_is_saved_but_not_trained():
+    embedding = alone(fix_base=True)
+    embedding.matrix().sum().backward()
+    assert embedding.o.grad is None
+    assert embedding.w1.grad is not None
+    assert "o" in embedding.state_dict()
+
+
+@pytest.mark.parametrize("name", ["o", "w1", "w2"])
+def test_every_parameter_reaches_lookup_and_matrix(name):
+    embedding = alone()
+    before = embedding(torch.tensor([5])).detach(), embedding.matrix().detach()
+    with torch.no_grad():
+        getattr(embedding, name).mul_(1.5)
+    assert not torch.allclose(embedding(torch.tensor([5])), before[0])
+    assert not torch.allclose(embedding.matrix(), before[1])
+
+
+def test_save_perturb_load_gives_the_same_matrix(embedding):
+    saved = {key: value.clone() for key, value in embedding.state_dict().items()}
+    expected = embedding.matrix().detach().clone()
+    change_parameters(embedding)
+    assert not torch.allclose(embedding.matrix(), expected)
+    embedding.load_state_dict(saved)
+    assert torch.equal(embedding.matrix(), expected)
+
+
+def test_tied_projection_is_a_product_with_the_matrix(embedding):
+    projection = TiedProjection(embedding)
+    features = torch.randn(2, 3, DIM)
+    torch.testing.assert_close(projection(features), F.linear(features, embedding.matrix()))
+    assert list(projection.state_dict()) == []
+    assert list(projection.parameters()) == []
+    assert projection.bias is None
+    torch.testing.assert_close(projection.weight, embedding.matrix())
+    change_parameters(embedding)
+    torch.testing.assert_close(projection(features), F.linear(features, embedding.matrix()))
+
+
+def test_a_copied_projection_follows_the_copied_embedding(embedding):
+    """fairseq's moving average copies models; the copy must not read the original's embedding."""
+    both = torch.nn.ModuleList([embedding, TiedProjection(embedding)])
+    copied = copy.deepcopy(both)
+    assert copied[1].embedding is copied[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"inter_dim": 0}, "inter_dim"),
+        ({"num_layers": 4}, "num_layers"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"dropout": -0.1}, "dropout"),
+        ({"dropout_until": -1}, "dropout_until"),
+    ],
+)
+def test_settings_out_of_range_are_named(settings, name):
+    with pytest.raises(SettingError, match=name):
+        alone(**settings)
+
+
+def test_sizes_out_of_range_are_named():
+    with pytest.raises(SettingError, match="factorized_dim"):
+        FactorizedEmbedding(10, 4, 1, factorized_dim=0)
+    with pytest.raises(SettingError, match="embedding_dim"):
+        AloneEmbedding(FilterSettings(10, 4), 0, 1, inter_dim=3)
