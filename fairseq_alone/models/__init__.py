@@ -1,0 +1,1 @@
+"""fairseq models: each file registers one model and its architectures."""

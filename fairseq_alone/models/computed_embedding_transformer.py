@@ -1,0 +1,120 @@
+"""A Transformer whose embeddings are computed: all that does not depend on how."""
+
+from fairseq.models.transformer import TransformerConfig, TransformerModel
+from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
+
+from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.models.tied_state_dict import drop_tied_names, restore_tied_names
+from fairseq_alone.modules import TiedProjection
+
+# Untied embeddings draw independent filters; the encoder's is also the shared one.
+ENCODER_STREAM, DECODER_STREAM, OUTPUT_STREAM = range(3)
+
+
+class ComputedEmbeddingTransformer(TransformerModel):
+    """fairseq's Transformer over embeddings without a table. Subclasses offer :meth:`build_computed_embedding`.
+
+    Tying follows fairseq's flags: with ``--share-all-embeddings`` one embedding serves the encoder, the decoder and the
+    output; with ``--share-decoder-input-output-embed`` the last two; else each has its own.
+    """
+
+    flag_prefix = "--"
+
+    @classmethod
+    def build_computed_embedding(cls, args, num_embeddings, embed_dim, padding_idx, stream):
+        """Build a :class:`~fairseq_alone.modules.computed_embedding.ComputedEmbedding`.
+
+        Args:
+            args: the model's flags.
+            num_embeddings: vocabulary size V.
+            embed_dim: D_e.
+            padding_idx: the padding word.
+            stream: which of several independent random filters, for embeddings that have any.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def build_model(cls, args, task):
+        """Build the model. Raises UserError for flags that cannot work with a computed embedding."""
+        cls.refuse_unsupported_flags(args)
+        if args.share_all_embeddings and task.source_dictionary != task.target_dictionary:
+            raise UserError(
+                "--share-all-embeddings needs one dictionary for both languages: "
+                "run fairseq-preprocess with --joined-dictionary"
+            )
+        return super().build_model(args, task)
+
+    @classmethod
+    def refuse_unsupported_flags(cls, args) -> None:
+        """Raise UserError when a flag needs a stored table."""
+        if getattr(args, "adaptive_softmax_cutoff", None) is not None:
+            raise UserError(
+                "--adaptive-softmax-cutoff does not work with a computed embedding: it splits a stored table"
+            )
+        for side in ("encoder", "decoder"):
+            if getattr(args, f"{side}_embed_path", None):
+                raise UserError(
+                    f"--{side}-embed-path does not work with a computed embedding: there is no table to fill"
+                )
+        for method in ("pq", "scalar"):
+            if getattr(args, f"quant_noise_{method}", 0) > 0:
+                raise UserError(
+                    f"--quant-noise-{method} does not work with a computed embedding: there is no table to quantise"
+                )
+        if getattr(args, "base_layers", 0) > 0:
+            raise UserError("--base-layers does not work with a computed embedding")
+
+    @classmethod
+    def build_embedding(cls, args, dictionary, embed_dim, path=None):
+        """Build the encoder's embedding, which is also the shared one."""
+        return cls._build(args, dictionary, embed_dim, ENCODER_STREAM)
+
+    @classmethod
+    def build_decoder(cls, args, tgt_dict, embed_tokens):
+        """Build fairseq's decoder with an output layer over the right embedding."""
+        cfg = TransformerConfig.from_namespace(args)
+        if not (cfg.share_all_embeddings or cfg.merge_src_tgt_embed):
+            # fairseq does not tell build_embedding which side asks, so the decoder's own embedding is made here.
+            embed_tokens = cls._build(cfg, tgt_dict, cfg.decoder.embed_dim, DECODER_STREAM)
+        if cfg.share_decoder_input_output_embed:
+            output_embedding = embed_tokens
+            if cfg.decoder.output_dim != output_embedding.embedding_dim:
+                raise UserError(
+                    f"--decoder-output-dim {cfg.decoder.output_dim} differs from the size of the tied embedding, "
+                    f"{output_embedding.embedding_dim}"
+                )
+        else:
+            output_embedding = cls._build(cfg, tgt_dict, cfg.decoder.output_dim, OUTPUT_STREAM)
+        decoder = TransformerDecoderBase(
+            cfg,
+            tgt_dict,
+            embed_tokens,
+            no_encoder_attn=cfg.no_cross_attention,
+            output_projection=TiedProjection(output_embedding),
+        )
+        if output_embedding is not embed_tokens:
+            decoder.output_embedding = output_embedding
+        return decoder
+
+    def state_dict(self, *args, **kwargs):
+        """All tensors, each under one name only."""
+        return drop_tied_names(self, super().state_dict(*args, **kwargs), kwargs.get("prefix", ""))
+
+    def upgrade_state_dict_named(self, state_dict, name):
+        """Give tied tensors of a checkpoint all the names that loading expects."""
+        super().upgrade_state_dict_named(state_dict, name)
+        restore_tied_names(self, state_dict, f"{name}." if name else "")
+
+    def load_state_dict(self, *args, **kwargs):
+        """Load like every fairseq model. Raises UserError when the filters of the checkpoint differ."""
+        try:
+            return super().load_state_dict(*args, **kwargs)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    @classmethod
+    def _build(cls, args, dictionary, embed_dim, stream):
+        try:
+            return cls.build_computed_embedding(args, len(dictionary), embed_dim, dictionary.pad(), stream)
+        except SettingError as error:
+            raise UserError(f"{cls.flag_prefix}{error.setting.replace('_', '-')} {error.problem}") from error

@@ -1,0 +1,38 @@
+"""State dicts that hold a tied tensor once.
+
+A module that is reachable by several names gives its tensors several keys. On a CPU in float32 they share memory and
+torch writes them once, but fairseq copies key by key when it moves a model off a GPU or converts it (its issue 2138):
+the checkpoint then holds copies, and its moving average of models counts them twice.
+"""
+
+from torch import nn
+
+from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+
+
+def tied_prefixes(model: nn.Module) -> list[tuple[str, str]]:
+    """Pairs (first name, other name) of every computed embedding that has several names in ``model``."""
+    names: dict[int, str] = {}
+    pairs = []
+    for name, module in model.named_modules(remove_duplicate=False):
+        if isinstance(module, ComputedEmbedding):
+            first = names.setdefault(id(module), name)
+            if first != name:
+                pairs.append((first, name))
+    return pairs
+
+
+def drop_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> dict:
+    """Remove from ``state_dict``, in place, all but the first name of each tied tensor; return it."""
+    for _, other in tied_prefixes(model):
+        for key in [key for key in state_dict if key.startswith(f"{prefix}{other}.")]:
+            del state_dict[key]
+    return state_dict
+
+
+def restore_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> None:
+    """Undo :func:`drop_tied_names` in place. Keys that are there already stay as they are."""
+    for first, other in tied_prefixes(model):
+        start = f"{prefix}{first}."
+        for key in [key for key in state_dict if key.startswith(start)]:
+            state_dict.setdefault(f"{prefix}{other}.{key[len(start) :]}", state_dict[key])

@@ -1,0 +1,285 @@
+"""Tying, state dicts and refusals of the registered Transformers, built in this process."""
+
+import argparse
+import copy
+
+import pytest
+import torch
+from fairseq import options, utils
+from fairseq.data import Dictionary
+from fairseq.models import ARCH_MODEL_REGISTRY
+
+import fairseq_alone  # noqa: F401 (registers the architectures)
+from fairseq_alone.errors import UserError
+from fairseq_alone.modules import AloneEmbedding, FactorizedEmbedding
+
+TYINGS = {"all": ["--share-all-embeddings"], "decoder": ["--share-decoder-input-output-embed"], "none": []}
+SHAPES = {
+    "transformer_{}": (512, 2048, 6, 8),
+    "transformer_{}_tiny": (128, 256, 4, 4),
+    "transformer_{}_iwslt_de_en": (512, 1024, 6, 4),
+    "transformer_{}_wmt_en_de": (512, 2048, 6, 8),
+    "transformer_{}_wmt_en_de_big": (1024, 4096, 6, 16),
+}
+
+
+def dictionary(size=50):
+    words = Dictionary()
+    for number in range(size - 4):
+        words.add_symbol(f"w{number}")
+    return words
+
+
+class Task(argparse.Namespace):
+    """All that build_model asks of a task."""
+
+    def __init__(self, source=50, target=50):
+        super().__init__(source_dictionary=dictionary(source), target_dictionary=dictionary(target))
+
+
+def parse(arch, *flags):
+    parser = options.get_training_parser()
+    return options.parse_args_and_arch(parser, ["data", "--arch", arch, *map(str, flags)])
+
+
+def small(arch, *flags):
+    sides = [
+        [f"--{side}-embed-dim=8", f"--{side}-ffn-embed-dim=8", f"--{side}-layers=1", f"--{side}-attention-heads=2"]
+        for side in ("encoder", "decoder")
+    ]
+    size = ["--alone-inter-dim=12"] if "alone" in arch else ["--factorized-dim=3"]
+    return parse(arch, *sides[0], *sides[1], *size, "--dropout=0", *flags)
+
+
+def build(arch="transformer_alone", *flags, task=None):
+    args = small(arch, *flags)
+    return ARCH_MODEL_REGISTRY[arch].build_model(args, task or Task())
+
+
+def logits(model):
+    sources = torch.tensor([[5, 6, 7, 2], [1, 8, 9, 2]])
+    outputs = torch.tensor([[2, 10, 11], [2, 12, 1]])
+    with torch.no_grad():
+        return model(sources, torch.tensor([4, 3]), outputs)[0]
+
+
+@pytest.mark.parametrize("kind", ["alone", "factorized"])
+@pytest.mark.parametrize("arch", SHAPES)
+def test_architectures_have_fairseqs_shapes(arch, kind):
+    args = parse(arch.format(kind))
+    dim, ffn, layers, heads = SHAPES[arch]
+    for side in ("encoder", "decoder"):
+        assert getattr(args, f"{side}_embed_dim") == dim
+        assert getattr(args, f"{side}_ffn_embed_dim") == ffn
+        assert getattr(args, f"{side}_layers") == layers
+        assert getattr(args, f"{side}_attention_heads") == heads
+    assert args.decoder_output_dim == dim
+
+
+def test_flags_reach_the_embedding():
+    model = build(
+        "transformer_alone",
+        *("--share-all-embeddings", "--alone-filter=real", "--alone-base-dim=6", "--alone-num-layers=3"),
+        *("--alone-num-codebooks=3", "--alone-codebook-size=9", "--alone-filter-std=2", "--alone-seed=77"),
+        *("--alone-dropout=0.25", "--alone-dropout-until=9", "--alone-zero-probability=0.25", "--alone-fix-base"),
+    )
+    embedding = model.encoder.embed_tokens
+    settings = embedding.filters.settings
+    assert (settings.filter, settings.base_dim, settings.num_codebooks, settings.codebook_size) == ("real", 6, 3, 9)
+    assert (settings.filter_std, settings.seed, settings.zero_probability) == (2.0, 77, 0.25)
+    assert (embedding.num_layers, embedding.inter_dim, embedding.dropout) == (3, 12, 0.25)
+    assert not embedding.o.requires_grad
+    model.set_num_updates(8)
+    assert embedding.num_updates == 8
+    assert (embedding.num_embeddings, embedding.padding_idx) == (50, 1)
+
+
+def embeddings(model):
+    """The embeddings of encoder input, decoder input and output."""
+    return model.encoder.embed_tokens, model.decoder.embed_tokens, model.decoder.output_projection.embedding
+
+
+@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_factorized"])
+@pytest.mark.parametrize("tying", TYINGS)
+def test_tying_by_mutation(arch, tying):
+    """Change the decoder's input embedding and see who notices."""
+    model = build(arch, *TYINGS[tying]).eval()
+    encoder_input, decoder_input, output = embeddings(model)
+    ids = torch.tensor([5, 9])
+    before = [embedding(ids).detach().clone() for embedding in (encoder_input, decoder_input, output)]
+    with torch.no_grad():
+        next(p for p in decoder_input.parameters()).mul_(1.7)
+    changed = [
+        not torch.allclose(embedding(ids), old)
+        for embedding, old in zip((encoder_input, decoder_input, output), before, strict=True)
+    ]
+    assert changed == {"all": [True] * 3, "decoder": [False, True, True], "none": [False, True, False]}[tying]
+
+
+@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_factorized"])
+@pytest.mark.parametrize("tying", TYINGS)
+def test_each_tensor_is_saved_once_and_comes_back(arch, tying):
+    """Save, perturb, load: the same logits, in a new process's model too, from CPU and as fairseq saves from a GPU."""
+    model = build(arch, *TYINGS[tying]).eval()
+    expected = logits(model)
+    saved = {key: value.clone() for key, value in model.state_dict().items()}
+    trained = {id(p): p for p in model.parameters()}
+    assert sum(v.numel() for k, v in saved.items() if k in dict(model.named_parameters())) == sum(
+        p.numel() for p in trained.values()
+    )
+    count = {"all": 1, "decoder": 2, "none": 3}[tying]
+    assert sum(key.endswith((".w1", ".factor")) for key in saved) == count
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3)
+    assert not torch.allclose(logits(model), expected)
+    model.load_state_dict(copy.deepcopy(saved))
+    assert torch.equal(logits(model), expected)
+    other = build(arch, *TYINGS[tying]).eval()
+    assert not torch.allclose(logits(other), expected)
+    other.load_state_dict(utils.move_to_cpu(copy.deepcopy(saved)))
+    assert torch.equal(logits(other), expected)
+    first, second, third = embeddings(other)
+    assert (first is second, second is third) == {
+        "all": (True, True),
+        "decoder": (False, True),
+        "none": (False, False),
+    }[tying]
+
+
+def test_state_dict_of_a_wrapped_model_has_its_prefix():
+    model = build("transformer_alone", "--share-all-embeddings")
+    keys = list(torch.nn.ModuleDict({"module": model}).state_dict())
+    assert "module.encoder.embed_tokens.w1" in keys
+    assert not any("decoder.embed_tokens" in key for key in keys)
+
+
+def test_half_precision_keeps_the_tie():
+    model = build("transformer_alone", "--share-all-embeddings").half().eval()
+    saved = {key: value.clone() for key, value in model.state_dict().items()}
+    assert sum(key.endswith(".w1") for key in saved) == 1
+    assert saved["encoder.embed_tokens.filters.filter_version"].dtype == torch.int64
+    other = build("transformer_alone", "--share-all-embeddings").half().eval()
+    other.load_state_dict(saved)
+    assert torch.equal(other.decoder.output_projection.weight, model.decoder.output_projection.weight)
+
+
+def test_untied_embeddings_have_filters_of_their_own():
+    model = build("transformer_alone")
+    filters = [embedding.filters(torch.arange(2, 50)) for embedding in embeddings(model)]
+    assert not torch.equal(filters[0], filters[1])
+    assert not torch.equal(filters[0], filters[2])
+    assert not torch.equal(filters[1], filters[2])
+
+
+def test_different_vocabularies_without_sharing():
+    model = build("transformer_alone", task=Task(50, 60))
+    assert [embedding.num_embeddings for embedding in embeddings(model)] == [50, 60, 60]
+    assert logits(model).shape == (2, 3, 60)
+
+
+def test_merged_dictionaries_share_one_embedding():
+    model = build("transformer_alone", "--merge-src-tgt-embed", task=Task(50, 60))
+    first, second, third = embeddings(model)
+    assert first is second is third
+
+
+def test_tied_output_gets_gradient_from_input_and_output():
+    model = build("transformer_alone", "--share-all-embeddings")
+    sources, outputs = torch.tensor([[5, 6, 2]]), torch.tensor([[2, 10]])
+    model(sources, torch.tensor([3]), outputs)[0].logsumexp(-1).sum().backward()
+    for name in ("o", "w1", "w2"):
+        assert getattr(model.encoder.embed_tokens, name).grad.abs().sum() > 0
+    parameters = dict(model.named_parameters())
+    assert all(parameter.grad is not None for parameter in parameters.values())
+
+
+def test_moving_average_of_models_decays_each_tensor_once():
+    """fairseq's EMA walks the state dict: a tied tensor under two names would be decayed twice, the filters spoiled."""
+    from fairseq.models.ema.ema import EMA
+
+    model = build("transformer_alone", "--share-all-embeddings")
+    config = argparse.Namespace(
+        ema_decay=0.5, ema_fp32=False, ema_seed_model=None, ema_start_update=0, ema_update_freq=1
+    )
+    ema = EMA(model, config)
+    old = model.encoder.embed_tokens.w1.detach().clone()
+    with torch.no_grad():
+        model.encoder.embed_tokens.w1.add_(1.0)
+    ema.step(model)
+    torch.testing.assert_close(ema.get_model().encoder.embed_tokens.w1, old + 0.5)
+    averaged, original = ema.get_model().encoder.embed_tokens.filters, model.encoder.embed_tokens.filters
+    assert torch.equal(averaged.filter_version, original.filter_version)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--adaptive-softmax-cutoff", "10,20"], "--adaptive-softmax-cutoff does not work"),
+        (["--encoder-embed-path", "vectors"], "--encoder-embed-path does not work"),
+        (["--decoder-embed-path", "vectors"], "--decoder-embed-path does not work"),
+        (["--quant-noise-pq", "0.1"], "--quant-noise-pq does not work"),
+        (["--quant-noise-scalar", "0.1"], "--quant-noise-scalar does not work"),
+        (["--base-layers", "1"], "--base-layers does not work"),
+        (["--share-decoder-input-output-embed", "--decoder-output-dim", "4"], "--decoder-output-dim 4 differs"),
+    ],
+)
+@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_factorized"])
+def test_flags_that_need_a_table_are_refused(arch, flags, words):
+    with pytest.raises(UserError, match=words):
+        build(arch, *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--alone-codebook-size", "2", "--alone-num-codebooks", "5"], "--alone-codebook-size is too small"),
+        (["--alone-zero-probability", "1"], "--alone-zero-probability must lie between 0 and 1"),
+        (["--alone-zero-probability", "-0.5"], "--alone-zero-probability must lie"),
+        (["--alone-base-dim", "0"], "--alone-base-dim must be at least 1"),
+        (["--alone-inter-dim", "-4"], "--alone-inter-dim must be at least 1"),
+        (["--alone-num-codebooks", "0"], "--alone-num-codebooks must be at least 1"),
+        (["--alone-codebook-size", "0"], "--alone-codebook-size must be at least 1"),
+        (["--alone-num-layers", "0"], "--alone-num-layers must be 1, 2 or 3"),
+        (["--alone-dropout", "1"], "--alone-dropout must be"),
+        (["--alone-dropout-until", "-1"], "--alone-dropout-until must be"),
+        (["--alone-filter-std", "0"], "--alone-filter-std must be"),
+        (["--alone-filter", "ternary"], "--alone-filter must be one of binary, real, naive"),
+        (["--alone-seed", "-1"], "--alone-seed must be"),
+    ],
+)
+def test_settings_out_of_range_name_their_flag(flags, words):
+    with pytest.raises(UserError, match=words):
+        build("transformer_alone", *flags)
+
+
+def test_factorized_dim_names_its_flag():
+    with pytest.raises(UserError, match="--factorized-dim must be at least 1"):
+        build("transformer_factorized", "--factorized-dim=0")
+
+
+def test_shared_embeddings_need_a_joined_dictionary():
+    with pytest.raises(UserError, match="--joined-dictionary"):
+        build("transformer_alone", "--share-all-embeddings", task=Task(50, 60))
+
+
+@pytest.mark.parametrize(
+    ("flags", "vocabulary", "words"),
+    [
+        (["--alone-seed=2"], 50, "seed is 1 in the checkpoint and 2 in the model"),
+        ([], 51, "the vocabulary size is 50 in the checkpoint and 51"),
+        (["--alone-filter=real"], 50, "filter is binary in the checkpoint and real"),
+        (["--alone-zero-probability=0.4"], 50, "zero_probability is 0.5 in the checkpoint and 0.4"),
+        (["--alone-num-codebooks=9"], 50, "num_codebooks is 8 in the checkpoint and 9"),
+    ],
+)
+def test_a_checkpoint_of_other_filters_is_refused(flags, vocabulary, words):
+    saved = build("transformer_alone", "--share-all-embeddings").state_dict()
+    other = build("transformer_alone", "--share-all-embeddings", *flags, task=Task(vocabulary, vocabulary))
+    with pytest.raises(UserError, match=words):
+        other.load_state_dict(saved)
+
+
+def test_embedding_classes():
+    assert isinstance(build("transformer_alone").encoder.embed_tokens, AloneEmbedding)
+    assert isinstance(build("transformer_factorized").encoder.embed_tokens, FactorizedEmbedding)
