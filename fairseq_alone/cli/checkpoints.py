@@ -1,0 +1,103 @@
+"""What ``average`` and ``report`` both read out of a checkpoint: settings, updates, and which names are one tensor."""
+
+import argparse
+
+import torch
+from torch import Tensor
+
+from fairseq_alone.errors import UserError
+
+ENCODER_INPUT = "encoder.embed_tokens"
+DECODER_INPUT = "decoder.embed_tokens"
+# A conventional or tied output layer, and the embedding of an untied computed one.
+OUTPUTS = ("decoder.output_projection", "decoder.output_embedding")
+
+
+def model_settings(checkpoint: dict) -> dict:
+    """The settings of the model by flag name, without dashes: ``{"arch": ..., "encoder_embed_dim": ..., ...}``.
+
+    Settings kept as a dictionary of groups, as configuration files give them, are flattened to the same names.
+    """
+    config = checkpoint.get("cfg") or {}
+    model = config.get("model") if isinstance(config, dict) else None
+    if model is None:
+        model = checkpoint.get("args")  # before fairseq 0.10
+    values = vars(model) if isinstance(model, argparse.Namespace) else (model or {})
+    settings = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            settings.update({f"{name}_{inner}": inner_value for inner, inner_value in value.items()})
+        else:
+            settings[name] = value
+    settings.setdefault("arch", settings.pop("_name", None))
+    return settings
+
+
+def tying(settings: dict) -> str:
+    """How the embeddings are shared: ``"three-way"``, ``"two-way"`` (decoder input and output) or ``"none"``."""
+    if settings.get("share_all_embeddings") or settings.get("merge_src_tgt_embed"):
+        return "three-way"
+    return "two-way" if settings.get("share_decoder_input_output_embed") else "none"
+
+
+def tied_modules(settings: dict) -> tuple[str, ...]:
+    """The modules whose tensors the settings make one, the one that is stored first; empty without tying."""
+    return {
+        "three-way": (ENCODER_INPUT, DECODER_INPUT, *OUTPUTS),
+        "two-way": (DECODER_INPUT, *OUTPUTS),
+        "none": (),
+    }[tying(settings)]
+
+
+def num_updates(checkpoint: dict) -> int:
+    """Optimizer updates before the checkpoint was written; 0 when it does not say."""
+    history = checkpoint.get("optimizer_history") or [{}]
+    return int(history[-1].get("num_updates") or 0)
+
+
+def same_bits(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors agree in shape, type and every bit (NaN equals itself)."""
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    first_bytes, second_bytes = (tensor.reshape(-1).view(torch.uint8) for tensor in (first, second))
+    return torch.equal(first_bytes, second_bytes)
+
+
+def split_name(name: str) -> tuple[str | None, str]:
+    """Split ``encoder.embed_tokens.w1`` into its module and ``w1``; outside of embeddings ``(None, name)``."""
+    for module in (ENCODER_INPUT, DECODER_INPUT, *OUTPUTS):
+        if name.startswith(module + "."):
+            return module, name[len(module) + 1 :]
+    return None, name
+
+
+def tie_groups(path: str, checkpoint: dict) -> list[list[str]]:
+    """All names of the model's tensors, in groups: the names in one group are one tensor.
+
+    Names are one tensor when they share memory, or when the settings tie them: checkpoints of runs on a GPU or
+    in fp16 hold a copy for each name.
+
+    Raises:
+        UserError: the settings tie two names, but their values differ.
+    """
+    model = checkpoint["model"]
+    settings = model_settings(checkpoint)
+    modules = tied_modules(settings)
+    groups: dict[tuple, list[str]] = {}
+    for name, tensor in model.items():
+        module, tensor_name = split_name(name)
+        if module in modules:
+            key = ("tied", tensor_name)
+        elif tensor.numel() == 0:
+            key = ("empty", name)  # empty tensors have no address to tell them apart
+        else:
+            key = ("memory", tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        groups.setdefault(key, []).append(name)
+    for key, names in groups.items():
+        for name in names[1:]:
+            if key[0] == "tied" and not same_bits(model[names[0]], model[name]):
+                raise UserError(
+                    f"{path}: the settings tie {names[0]} and {name} ({tying(settings)}), but their values differ; "
+                    "the checkpoint is damaged"
+                )
+    return list(groups.values())

@@ -1,0 +1,16 @@
+"""``fairseq-alone path``: the folder to give to fairseq's ``--user-dir``."""
+
+import os
+
+import fairseq_alone
+
+HELP = "print the folder for fairseq's --user-dir"
+
+
+def add_arguments(parser) -> None:
+    """``path`` takes no arguments."""
+
+
+def run(args) -> None:
+    """Print the absolute folder of the installed package."""
+    print(os.path.dirname(os.path.abspath(fairseq_alone.__file__)))

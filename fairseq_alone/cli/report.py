@@ -1,0 +1,260 @@
+"""``fairseq-alone report``: sizes and settings of checkpoints, side by side."""
+
+import json
+import os
+import re
+
+from fairseq_alone.cli.checkpoints import (
+    DECODER_INPUT,
+    ENCODER_INPUT,
+    OUTPUTS,
+    model_settings,
+    num_updates,
+    split_name,
+    tie_groups,
+    tied_modules,
+    tying,
+)
+from fairseq_alone.compat import load_checkpoint
+from fairseq_alone.errors import UserError
+from fairseq_alone.modules.filters import read_fingerprint
+
+HELP = "show parameters, sizes, settings and tied tensors of checkpoints"
+
+# Entries of a state dict that are no parameters: markers of formats and tables of fixed positions.
+_NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._float_tensor|embed_positions\.weights)")
+
+# Which of a fingerprint's settings each filter does not use.
+_UNUSED = {
+    "binary": ("filter_std",),
+    "real": ("zero_probability",),
+    "naive": ("num_codebooks", "codebook_size", "filter_std"),
+}
+
+
+def add_arguments(parser) -> None:
+    """The checkpoints, and for whom to print."""
+    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoints, one column each")
+    parser.add_argument("--json", action="store_true", help="print a list with one object for each checkpoint")
+
+
+def run(args) -> None:
+    """Print the report."""
+    descriptions = [describe(path) for path in args.checkpoints]
+    print(json.dumps(descriptions, indent=2) if args.json else _table(descriptions))
+
+
+def describe(path: str) -> dict:
+    """Sizes and settings of one checkpoint, all of them JSON values.
+
+    Returns:
+        * ``path``, ``file_bytes`` on disk, and ``model_bytes``, the model's tensors as they stand in the file, without
+          the optimizer's state;
+        * ``updates``, and ``averaged_from``, the names of the files that ``average`` read, or None;
+        * ``parameters``: trained values by group (``embedding``, ``encoder``, ``decoder``, ``other``, ``total``), tied
+          ones once. The embedding includes the output layer; learned positions belong to the encoder and decoder;
+        * ``conventional_embedding_parameters``: what tables for the same vocabulary, D_e and tying need; and
+          ``embedding_ratio``, the embedding's parameters divided by that;
+        * ``settings``, with None for what does not apply; ``vocabulary`` has ``source`` and ``target``;
+        * ``ties``, a list of ``{"names": all names of one tensor, "stored": those in the file}``. A tied output layer
+          is always ``decoder.output_projection``, also where it only borrows an embedding's tensors.
+
+    Raises:
+        UserError: the file is unreadable or its embedding is of an unknown kind.
+    """
+    checkpoint = load_checkpoint(path)
+    model, flags = checkpoint["model"], model_settings(checkpoint)
+    groups = tie_groups(path, checkpoint)
+    embeddings = {
+        module: _embedding(path, module, model)
+        for module in (ENCODER_INPUT, DECODER_INPUT, *OUTPUTS)
+        if any(split_name(name)[0] == module for name in model)
+    }
+    if ENCODER_INPUT not in embeddings and DECODER_INPUT not in embeddings:
+        raise UserError(
+            f"{path}: holds no {ENCODER_INPUT} and no {DECODER_INPUT}, so it is no model that this command knows"
+        )
+
+    parameters = {"embedding": 0, "encoder": 0, "decoder": 0, "other": 0}
+    for names in groups:
+        tensor = model[names[0]]
+        if tensor.is_floating_point() and not _NO_PARAMETER.fullmatch(names[0]) and not _is_fixed(names[0], flags):
+            parameters[_group(names[0])] += tensor.numel()
+    parameters["total"] = sum(parameters.values())
+
+    tied = tied_modules(flags)
+    conventional = sum(
+        embedding["vocabulary"] * embedding["embed_dim"]
+        for module, embedding in embeddings.items()
+        if module not in tied or module == next(other for other in embeddings if other in tied)
+    )
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in model.values()}
+    return {
+        "path": path,
+        "file_bytes": os.path.getsize(path),
+        "model_bytes": sum(storages.values()),
+        "updates": num_updates(checkpoint),
+        "averaged_from": (checkpoint.get("extra_state") or {}).get("averaged_from"),
+        "parameters": parameters,
+        "conventional_embedding_parameters": conventional,
+        "embedding_ratio": parameters["embedding"] / conventional,
+        "settings": _settings(flags, embeddings),
+        "ties": _ties(model, groups, tied),
+    }
+
+
+def _embedding(path: str, module: str, model: dict) -> dict:
+    """Kind, vocabulary size, D_e and the kind's own settings of one embedding or output layer, from its tensors."""
+    tensors = {split_name(name)[1]: tensor for name, tensor in model.items() if split_name(name)[0] == module}
+    if "weight" in tensors and tensors["weight"].dim() == 2:
+        vocabulary, embed_dim = tensors["weight"].shape
+        return {"embedding": "conventional", "vocabulary": vocabulary, "embed_dim": embed_dim}
+    if "factor" in tensors and "projection" in tensors:
+        return {
+            "embedding": "factorized",
+            "vocabulary": tensors["factor"].size(0),
+            "embed_dim": tensors["projection"].size(1),
+            "factorized_dim": tensors["factor"].size(1),
+        }
+    layers = [tensors[name] for name in ("w1", "w2", "w3") if name in tensors]
+    fingerprint = tensors.get("filters.filter_version")
+    if not layers or fingerprint is None:
+        raise UserError(f"{path}: {module} is neither a table nor an ALONE or factorized embedding")
+    try:
+        filters = read_fingerprint(fingerprint)
+    except ValueError as error:
+        raise UserError(f"{path}: {module}: {error}") from error
+    names = ("num_codebooks", "codebook_size", "zero_probability", "filter_std")
+    return {
+        "embedding": "alone",
+        "vocabulary": filters["num_embeddings"],
+        "embed_dim": layers[-1].size(0),
+        "filter": filters["filter"],
+        "base_dim": filters["base_dim"],
+        "inter_dim": layers[0].size(0) if len(layers) > 1 else None,
+        "num_layers": len(layers),
+        **{name: None if name in _UNUSED[filters["filter"]] else filters[name] for name in names},
+        "seed": filters["seed"],
+    }
+
+
+def _settings(flags: dict, embeddings: dict) -> dict:
+    # The embeddings of one model differ in their vocabularies only.
+    sides = [embeddings.get(ENCODER_INPUT), embeddings.get(DECODER_INPUT) or embeddings.get(ENCODER_INPUT)]
+    first = next(embedding for embedding in sides if embedding)
+    names = [name for name in _ROWS_OF_SETTINGS if name not in ("arch", "tying", "fixed_base")]
+    settings = {name: first.get(name) for name in names}
+    source, target = (embedding["vocabulary"] if embedding else None for embedding in sides)
+    settings["vocabulary"] = {"source": source, "target": target}
+    fixed_base = bool(flags.get("alone_fix_base")) if first["embedding"] == "alone" else None
+    return {"arch": flags.get("arch"), "tying": tying(flags), **settings, "fixed_base": fixed_base}
+
+
+def _is_fixed(name: str, flags: dict) -> bool:
+    """Whether a tensor is a base vector ``o`` that ``--alone-fix-base`` leaves untrained."""
+    return bool(flags.get("alone_fix_base")) and split_name(name)[0] is not None and split_name(name)[1] == "o"
+
+
+def _group(name: str) -> str:
+    if split_name(name)[0]:
+        return "embedding"
+    side = name.split(".")[0]
+    return side if side in ("encoder", "decoder") else "other"
+
+
+def _ties(model: dict, groups: list[list[str]], tied: tuple[str, ...]) -> list[dict]:
+    """Names of one tensor: those in the file, and those dropped on saving because the settings restore them."""
+    ties = []
+    for stored in groups:
+        module, tensor_name = split_name(stored[0])
+        names = list(stored)
+        if module in tied and not _NO_PARAMETER.fullmatch(stored[0]):
+            # An output layer has one name only; without a tensor in the file it is the tied projection's.
+            output = next((split_name(name)[0] for name in stored if split_name(name)[0] in OUTPUTS), OUTPUTS[0])
+            names = [f"{other}.{tensor_name}" for other in tied if other not in OUTPUTS or other == output]
+        if len(names) > 1 and model[stored[0]].is_floating_point():
+            ties.append({"names": names, "stored": stored})
+    return ties
+
+
+_ROWS_OF_SETTINGS = {
+    "arch": "arch",
+    "embedding": "embedding",
+    "tying": "tying",
+    "vocabulary": "vocabulary V",
+    "embed_dim": "D_e",
+    "filter": "filter",
+    "base_dim": "D_o",
+    "inter_dim": "D_inter",
+    "num_layers": "layers of the embedding",
+    "num_codebooks": "M codebooks",
+    "codebook_size": "c columns each",
+    "zero_probability": "p_o",
+    "filter_std": "std of real filter",
+    "seed": "filter seed",
+    "fixed_base": "o untrained",
+    "factorized_dim": "factorized d",
+}
+
+
+def _table(descriptions: list[dict]) -> str:
+    """One column for each checkpoint, one row for each property that any of them has; the ties below."""
+    names = _column_names([description["path"] for description in descriptions])
+    rows = [["", *names]]
+
+    def add(label: str, cell) -> None:
+        cells = [cell(description) for description in descriptions]
+        if any(text is not None for text in cells):
+            rows.append([label, *("-" if text is None else text for text in cells)])
+
+    for setting, label in _ROWS_OF_SETTINGS.items():
+        add(label, lambda description, setting=setting: _setting_text(description["settings"][setting]))
+    add("updates", lambda description: f"{description['updates']:,}")
+    add(
+        "mean of checkpoints",
+        lambda description: description["averaged_from"] and str(len(description["averaged_from"])),
+    )
+    add("embedding parameters", lambda description: f"{description['parameters']['embedding']:,}")
+    add("  a conventional table's", lambda description: f"{description['conventional_embedding_parameters']:,}")
+    add("  ratio", lambda description: f"{description['embedding_ratio']:.3f}")
+    for group in ("encoder", "decoder", "other", "total"):
+        show = group != "other" or any(description["parameters"]["other"] for description in descriptions)
+        if show:
+            add(f"{group} parameters", lambda description, group=group: f"{description['parameters'][group]:,}")
+    add("model in the file, MB", lambda description: f"{description['model_bytes'] / 1e6:.2f}")
+    add("file, MB", lambda description: f"{description['file_bytes'] / 1e6:.2f}")
+
+    widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    ties: dict[str, list[str]] = {}
+    for name, description in zip(names, descriptions, strict=True):
+        ties.setdefault("\n".join(f"  {_tie_text(tie)}" for tie in description["ties"]), []).append(name)
+    for text, tied_names in ties.items():
+        lines += ["", f"one tensor in {', '.join(tied_names)}:", text] if text else []
+    return "\n".join(lines)
+
+
+def _setting_text(value) -> str | None:
+    if isinstance(value, dict):  # the vocabularies
+        sizes = {size for size in value.values() if size is not None}
+        return f"{sizes.pop():,}" if len(sizes) == 1 else f"{value['source']:,} / {value['target']:,}"
+    if isinstance(value, bool):
+        return "yes" if value else None
+    if isinstance(value, float):
+        return f"{value:g}"
+    return None if value is None else str(value)
+
+
+def _tie_text(tie: dict) -> str:
+    return " = ".join(name if name in tie["stored"] else f"{name} (not in the file)" for name in tie["names"])
+
+
+def _column_names(paths: list[str]) -> list[str]:
+    """The paths, without the folder that all share."""
+    folder = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    return [os.path.relpath(os.path.abspath(path), folder) for path in paths]

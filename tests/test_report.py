@@ -1,0 +1,186 @@
+import json
+
+import pytest
+import torch
+from toy_checkpoints import toy_model, write_checkpoint
+
+from fairseq_alone.cli import main
+from fairseq_alone.cli.average import average
+from fairseq_alone.cli.report import describe
+from fairseq_alone.errors import UserError
+
+ARCHITECTURES = ("transformer", "transformer_alone", "transformer_factorized")
+
+
+def is_embedding(name):
+    return "embed_tokens" in name or "output_projection" in name or "output_embedding" in name
+
+
+@pytest.mark.parametrize("fp16_run", [False, True])
+@pytest.mark.parametrize("tying", ["three-way", "two-way", "none"])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_parameters_are_the_models_own(tmp_path, arch, tying, fp16_run):
+    flags = {"arch": arch, "tying": tying, "encoder_learned_pos": True}
+    described = describe(write_checkpoint(tmp_path / "1.pt", fp16_run=fp16_run, **flags))
+    model, _, _ = toy_model(**flags)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    assert described["parameters"] == {
+        "embedding": sum(size for name, size in sizes.items() if is_embedding(name)),
+        "encoder": sum(size for name, size in sizes.items() if name.startswith("encoder.") and not is_embedding(name)),
+        "decoder": sum(size for name, size in sizes.items() if name.startswith("decoder.") and not is_embedding(name)),
+        "other": 0,
+        "total": sum(sizes.values()),
+    }
+    tables = {"three-way": 1, "two-way": 2, "none": 3}[tying]
+    assert described["conventional_embedding_parameters"] == tables * 20 * 8
+    assert described["embedding_ratio"] == described["parameters"]["embedding"] / (tables * 20 * 8)
+    assert described["settings"]["tying"] == tying
+    assert described["settings"]["vocabulary"] == {"source": 20, "target": 20}
+    if arch == "transformer":
+        assert described["embedding_ratio"] == 1.0
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize(("tying", "expected"), [("two-way", 20 * 8 + 30 * 8), ("none", 20 * 8 + 2 * 30 * 8)])
+def test_two_vocabularies(tmp_path, arch, tying, expected):
+    described = describe(write_checkpoint(tmp_path / "1.pt", arch=arch, tying=tying, target_vocabulary=30))
+    assert described["conventional_embedding_parameters"] == expected
+    assert described["settings"]["vocabulary"] == {"source": 20, "target": 30}
+
+
+@pytest.mark.parametrize(("inter_dim", "millions"), [(512, 0.5), (1024, 1.0), (4096, 4.2), (8192, 8.4)])
+def test_sizes_of_the_papers_embeddings(tmp_path, inter_dim, millions):
+    flags = {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in (("embed_dim", 512),)}
+    flags |= {"encoder_layers": 1, "decoder_layers": 1}
+    path = write_checkpoint(tmp_path / "1.pt", arch="transformer_alone", alone_inter_dim=inter_dim, **flags)
+    described = describe(path)
+    assert round(described["parameters"]["embedding"] / 1e6, 1) == millions
+    assert described["settings"]["inter_dim"] == inter_dim
+    assert described["settings"]["base_dim"] == 512
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (
+            {"alone_base_dim": 6, "alone_num_codebooks": 4, "alone_codebook_size": 5, "alone_zero_probability": 0.25},
+            {
+                "filter": "binary",
+                "base_dim": 6,
+                "inter_dim": 12,
+                "num_layers": 2,
+                "num_codebooks": 4,
+                "codebook_size": 5,
+            }
+            | {"zero_probability": 0.25, "filter_std": None, "seed": 1, "fixed_base": False, "embed_dim": 8},
+        ),
+        (
+            {"alone_filter": "real", "alone_filter_std": 0.5, "alone_seed": 2**64 - 1, "alone_num_layers": 3},
+            {"filter": "real", "num_layers": 3, "zero_probability": None, "filter_std": 0.5, "seed": 2**64 - 1},
+        ),
+        (
+            {"alone_filter": "naive", "alone_num_layers": 1, "alone_base_dim": 6},
+            {
+                "filter": "naive",
+                "num_layers": 1,
+                "inter_dim": None,
+                "base_dim": 6,
+                "embed_dim": 8,
+                "num_codebooks": None,
+            }
+            | {"codebook_size": None, "zero_probability": 0.5, "filter_std": None},
+        ),
+    ],
+)
+def test_settings_of_alone(tmp_path, flags, expected):
+    described = describe(write_checkpoint(tmp_path / "1.pt", arch="transformer_alone", **flags))
+    settings = described["settings"]
+    assert settings["arch"] == "transformer_alone"
+    assert settings["embedding"] == "alone"
+    assert {name: settings[name] for name in expected} == expected
+
+
+def test_settings_of_factorized(tmp_path):
+    settings = describe(write_checkpoint(tmp_path / "1.pt", arch="transformer_factorized"))["settings"]
+    assert (settings["embedding"], settings["factorized_dim"], settings["filter"]) == ("factorized", 3, None)
+
+
+def test_fixed_base_is_no_trained_parameter(tmp_path):
+    trained = describe(write_checkpoint(tmp_path / "1.pt", arch="transformer_alone"))
+    fixed = describe(write_checkpoint(tmp_path / "2.pt", arch="transformer_alone", alone_fix_base=True))
+    assert fixed["parameters"]["embedding"] == trained["parameters"]["embedding"] - 8
+    assert fixed["settings"]["fixed_base"] is True
+
+
+def test_ties_name_what_is_stored_and_what_is_dropped(tmp_path):
+    table = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "decoder.output_projection.weight"]
+    for fp16_run in (False, True):
+        described = describe(write_checkpoint(tmp_path / "1.pt", fp16_run=fp16_run))
+        assert described["ties"] == [{"names": table, "stored": table}]
+    described = describe(write_checkpoint(tmp_path / "2.pt", arch="transformer_alone"))
+    modules = ("encoder.embed_tokens", "decoder.embed_tokens", "decoder.output_projection")
+    assert described["ties"] == [
+        {"names": [f"{module}.{name}" for module in modules], "stored": [f"encoder.embed_tokens.{name}"]}
+        for name in ("o", "w1", "w2")
+    ]
+    described = describe(write_checkpoint(tmp_path / "3.pt", arch="transformer_factorized", tying="two-way"))
+    assert described["ties"] == [
+        {"names": [f"{module}.{name}" for module in modules[1:]], "stored": [f"decoder.embed_tokens.{name}"]}
+        for name in ("factor", "projection")
+    ]
+    for arch in ARCHITECTURES:
+        assert describe(write_checkpoint(tmp_path / "4.pt", arch=arch, tying="none"))["ties"] == []
+
+
+def test_sizes_with_and_without_optimizer(tmp_path):
+    path = write_checkpoint(tmp_path / "1.pt", updates=70, fp16_run=True, vocabulary=2000)
+    state = torch.load(path, weights_only=True)["model"]
+    before = describe(path)
+    assert before["updates"] == 70
+    assert before["averaged_from"] is None
+    assert before["file_bytes"] == (tmp_path / "1.pt").stat().st_size
+    assert before["model_bytes"] == sum(tensor.nbytes for tensor in state.values())  # with the copies of the table
+    average([path], str(tmp_path / "mean.pt"))
+    after = describe(str(tmp_path / "mean.pt"))
+    assert after["averaged_from"] == ["1.pt"]
+    assert after["parameters"] == before["parameters"]
+    assert before["model_bytes"] - after["model_bytes"] == 2 * 2000 * 8 * 4
+    assert after["model_bytes"] < after["file_bytes"] < before["file_bytes"]
+
+
+def test_table_and_json(tmp_path, capsys):
+    first = write_checkpoint(tmp_path / "conventional.pt", vocabulary=1234)
+    second = write_checkpoint(tmp_path / "alone.pt", arch="transformer_alone", vocabulary=1234, updates=5000)
+    assert main(["report", first, second]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line[:28].strip(): line[28:].split() for line in lines if not line.startswith("  enc")}
+    assert lines[0].split() == ["conventional.pt", "alone.pt"]
+    assert rows["D_inter"] == ["-", "12"]
+    assert rows["vocabulary V"] == ["1,234", "1,234"]
+    assert rows["updates"] == ["10", "5,000"]
+    assert rows["embedding parameters"] == [f"{1234 * 8:,}", str(8 + 2 * 12 * 8)]
+    assert "factorized d" not in rows
+    assert "  encoder.embed_tokens.w1 = decoder.embed_tokens.w1 (not in the file)" in "\n".join(lines)
+
+    assert main(["report", first, second, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [describe(first), describe(second)]
+
+
+def test_bad_files_are_refused(tmp_path, capsys):
+    def strip(checkpoint):
+        checkpoint["model"] = {"layer.weight": torch.zeros(2)}
+
+    def damage(checkpoint):
+        checkpoint["model"]["encoder.embed_tokens.filters.filter_version"] = torch.zeros(3, dtype=torch.int64)
+
+    def forget(checkpoint):
+        del checkpoint["model"]["encoder.embed_tokens.filters.filter_version"]
+
+    with pytest.raises(UserError, match="1.pt: holds no encoder.embed_tokens and no decoder.embed_tokens"):
+        describe(write_checkpoint(tmp_path / "1.pt", change=strip))
+    with pytest.raises(UserError, match="2.pt: encoder.embed_tokens: the filter fingerprint is damaged"):
+        describe(write_checkpoint(tmp_path / "2.pt", arch="transformer_alone", change=damage))
+    with pytest.raises(UserError, match="3.pt: encoder.embed_tokens is neither a table nor an ALONE or factorized"):
+        describe(write_checkpoint(tmp_path / "3.pt", arch="transformer_alone", change=forget))
+    assert main(["report", str(tmp_path / "nowhere.pt")]) == 1
+    assert "nowhere.pt" in capsys.readouterr().err
