@@ -1,0 +1,196 @@
+"""Check parallel corpora, and write a clean copy of them, before anything is trained on them."""
+
+import array
+import contextlib
+import json
+import os
+import sys
+
+from tqdm import tqdm
+
+from fairseq_alone.errors import UserError
+from fairseq_alone.files import replaced_on_success
+
+HELP = "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them"
+
+# How many numbers of dropped lines are shown on the screen. --json gives all of them.
+LINES_SHOWN = 20
+
+# Control characters and the line and paragraph separators of Unicode. Many tools (str.splitlines, codecs readers) take
+# some of them for the end of a line, which would shift one side of the corpus against the other.
+SEPARATORS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), " ")
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def add_arguments(parser):
+    """Add the arguments of ``fairseq-alone check-corpus`` to its parser."""
+    parser.add_argument(
+        "prefix",
+        nargs="+",
+        metavar="PREFIX",
+        help="a corpus: the files PREFIX.SOURCE and PREFIX.TARGET, one sentence a line",
+    )
+    parser.add_argument(
+        "--source-lang", required=True, metavar="SOURCE", help="suffix of the source side, for example en"
+    )
+    parser.add_argument(
+        "--target-lang", required=True, metavar="TARGET", help="suffix of the target side, for example de"
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        nargs="+",
+        metavar="PREFIX2",
+        help="write PREFIX2.SOURCE and PREFIX2.TARGET; one PREFIX2 for each PREFIX",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the counts as JSON, one object a line for each PREFIX"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def clean_line(raw: bytes) -> str:
+    """The text of one line: control characters and line separators become spaces, the ends are stripped.
+
+    Raises:
+        UnicodeDecodeError: the bytes are not UTF-8.
+    """
+    return raw.decode("utf-8").translate(SEPARATORS).strip()
+
+
+def read_lines(path: str, quiet: bool):
+    """Yield the clean lines of a UTF-8 file as strings, with constant memory. Only ``\\n`` ends a line.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or has a line that is not UTF-8.
+    """
+    try:
+        size = os.path.getsize(path)
+        file = open(path, "rb")  # noqa: SIM115 (closed by the with statement below)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    silent = quiet or not sys.stderr.isatty()
+    with file, tqdm(total=size, unit="B", unit_scale=True, desc=os.path.basename(path), disable=silent) as bar:
+        number = 0
+        for number, raw in enumerate(file, start=1):
+            bar.update(len(raw))
+            try:
+                line = clean_line(raw)
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line is 0x{raw[error.start]:02x})"
+                ) from error
+            yield line.removeprefix(BYTE_ORDER_MARK).strip() if number == 1 else line
+        if number == 0:
+            raise UserError(f"{path}: the file is empty")
+
+
+def sides(prefix: str, source_lang: str, target_lang: str) -> list[str]:
+    """The two files of a corpus."""
+    return [f"{prefix}.{source_lang}", f"{prefix}.{target_lang}"]
+
+
+def check(prefix: str, source_lang: str, target_lang: str, quiet: bool = True) -> array.array:
+    """Read both sides of a corpus and find the pairs with an empty side (nothing but white space).
+
+    Memory grows by eight bytes for each such pair, and not with the corpus.
+
+    Returns:
+        the line numbers, from 1, of the pairs with an empty side.
+
+    Raises:
+        UserError: a file is missing, empty or not UTF-8, the line counts differ, or every pair has an empty side.
+    """
+    source, target = sides(prefix, source_lang, target_lang)
+    empty = [array.array("Q"), array.array("Q")]
+    counts = [0, 0]
+    # One side after the other: with both in step, a bad byte would hide behind a difference in length.
+    for side, path in enumerate((source, target)):
+        for number, line in enumerate(read_lines(path, quiet), start=1):
+            counts[side] = number
+            if not line:
+                empty[side].append(number)
+    if counts[0] != counts[1]:
+        raise UserError(f"{source} has {counts[0]} lines, but {target} has {counts[1]}: they must be parallel")
+    dropped = array.array("Q", sorted({*empty[0], *empty[1]}))
+    if len(dropped) == counts[0]:
+        raise UserError(f"{source} and {target}: every pair has an empty side")
+    return dropped
+
+
+def write_clean(prefix: str, source_lang: str, target_lang: str, output: str, dropped, quiet: bool = True) -> dict:
+    """Write the clean copy of a checked corpus under the prefix ``output``, without the pairs of ``dropped``.
+
+    Returns:
+        ``prefix``, ``pairs_read``, ``pairs_written``, ``pairs_dropped`` (int), ``dropped_lines`` (line numbers from 1)
+        and ``files`` (the two files written).
+    """
+    inputs, outputs = sides(prefix, source_lang, target_lang), sides(output, source_lang, target_lang)
+    skipped = set(dropped)
+    with contextlib.ExitStack() as stack:
+        # Both files are opened before the first is renamed: they appear together at the end of the block.
+        parts = [stack.enter_context(replaced_on_success(path)) for path in outputs]
+        files = [stack.enter_context(open(part, "w", encoding="utf-8", newline="\n")) for part in parts]
+        number = 0
+        pairs = zip(*(read_lines(path, quiet) for path in inputs), strict=True)
+        for number, pair in enumerate(pairs, start=1):
+            if number not in skipped:
+                for file, line in zip(files, pair, strict=True):
+                    file.write(line + "\n")
+    return {
+        "prefix": prefix,
+        "pairs_read": number,
+        "pairs_written": number - len(dropped),
+        "pairs_dropped": len(dropped),
+        "dropped_lines": list(dropped),
+        "files": outputs,
+    }
+
+
+def check_corpora(
+    prefixes: list[str], source_lang: str, target_lang: str, outputs: list[str], quiet: bool = True
+) -> list[dict]:
+    """Check all corpora; when all are good, write a clean copy of each. Returns one report each, see `write_clean`.
+
+    Raises:
+        UserError: as in `check`; or ``outputs`` does not fit ``prefixes``, has no folder, or is also an input.
+    """
+    if source_lang == target_lang:
+        raise UserError(f"--source-lang and --target-lang are both '{source_lang}'")
+    if len(prefixes) != len(outputs):
+        raise UserError(f"--output has {len(outputs)} prefixes for {len(prefixes)} corpora; give one for each")
+    inputs = {os.path.realpath(path) for prefix in prefixes for path in sides(prefix, source_lang, target_lang)}
+    written = set()
+    for output in outputs:
+        folder = os.path.dirname(os.path.abspath(output))
+        if not os.path.isdir(folder):
+            raise UserError(f"--output {output}: there is no folder {folder}")
+        paths = {os.path.realpath(path) for path in sides(output, source_lang, target_lang)}
+        if paths & (inputs | written):
+            raise UserError(f"--output {output}: would overwrite an input or another output")
+        written |= paths
+    dropped = [check(prefix, source_lang, target_lang, quiet) for prefix in prefixes]
+    return [
+        write_clean(prefix, source_lang, target_lang, output, lines, quiet)
+        for prefix, output, lines in zip(prefixes, outputs, dropped, strict=True)
+    ]
+
+
+def summary(report: dict) -> str:
+    """One line for people: the counts, and where the dropped pairs were."""
+    text = (
+        f"{report['prefix']}: {report['pairs_read']} pairs read, {report['pairs_dropped']} dropped (an empty side), "
+        f"{report['pairs_written']} written"
+    )
+    lines = report["dropped_lines"]
+    if lines:
+        more = ", ..." if len(lines) > LINES_SHOWN else ""
+        text += f"; dropped lines: {', '.join(map(str, lines[:LINES_SHOWN]))}{more}"
+    return text
+
+
+def run(args):
+    """Run ``fairseq-alone check-corpus``."""
+    for report in check_corpora(args.prefix, args.source_lang, args.target_lang, args.output, args.quiet):
+        print(json.dumps(report) if args.json else summary(report))
