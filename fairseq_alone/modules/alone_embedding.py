@@ -83,19 +83,20 @@ class AloneEmbedding(ComputedEmbedding):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw ``o`` and the layers from PyTorch's global generator, at a scale that no setting changes."""
-        first, *later = self.layers
-        # Unit root mean square, so that the scale of the filtered vector does not depend on the draw.
+        """Draw ``o`` and the layers from PyTorch's global generator, at a scale that no setting changes.
+
+        The layers get Xavier's scale, like every projection of a fairseq Transformer, and ``o`` takes up the rest: with
+        a unit ``o`` the last layer would have to be so small that one step of Adam exceeds it many times.
+        """
+        for layer in self.layers:
+            nn.init.xavier_normal_(layer)
         self.o.normal_()
-        self.o.div_(self.o.square().mean().sqrt())
-        first.normal_(std=(self.o.numel() * self.filters.settings.mean_square) ** -0.5)
-        for layer in later:
-            layer.normal_(std=(2.0 / layer.size(1)) ** 0.5)
-        # The ReLU's features share one direction, so theory leaves some percent to chance; measuring does not.
+        # The ReLU's features share one direction, so theory leaves some percent to chance; measuring does not. Without
+        # biases the matrix is proportional to o.
         step = max(1, self.num_embeddings // _NUM_SCALE_SAMPLES)
         deviation = self.rows(self._all_ids()[::step]).std(correction=0)
         if deviation > 0:
-            self.layers[-1].mul_(self.embedding_dim**-0.5 / deviation)
+            self.o.mul_(self.embedding_dim**-0.5 / deviation)
 
     def set_num_updates(self, num_updates: int) -> None:
         """Tell how many updates were made; fairseq's trainer calls this."""

@@ -80,11 +80,6 @@ class FilterSettings:
                 f"{self.num_embeddings} words apart; raise it or the number of codebooks",
             )
 
-    @property
-    def mean_square(self) -> float:
-        """Expected square of one value of a filter vector."""
-        return self.filter_std**2 if self.filter == "real" else 1.0 - self.zero_probability
-
     def generator(self, purpose: int) -> np.random.Philox:
         """The raw bit stream for one purpose."""
         key = np.array([self.seed, self.stream * _STREAM_STRIDE + purpose], dtype=np.uint64)

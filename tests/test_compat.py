@@ -1,0 +1,93 @@
+"""A wrong Python or fairseq gets one sentence that says what to install; modules work without fairseq."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, environment
+
+from fairseq_alone import compat
+from fairseq_alone.errors import UserError
+
+
+def with_fairseq(monkeypatch, tmp_path, version, file="version.py"):
+    """Make a fairseq of this version the one that would be imported."""
+    package = tmp_path / "fairseq"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('imported')\n")
+    (package / file).write_text(f'__version__ = "{version}"\n')
+    monkeypatch.delitem(sys.modules, "fairseq", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def test_this_environment_is_accepted():
+    assert compat.check_versions()
+
+
+@pytest.mark.parametrize("version", ["0.12.2", "0.9.0", "1.0.0a0", "0.12.3.1", "0.12.3", "0.13"])
+def test_versions_of_fairseq(monkeypatch, tmp_path, version):
+    with_fairseq(monkeypatch, tmp_path, version)
+    assert compat.fairseq_version() == version
+    if version in ("0.12.2", "0.9.0"):
+        with pytest.raises(
+            ImportError, match=r"fairseq 0\.(12\.2|9\.0).*pip install --no-build-isolation fairseq-fixed"
+        ):
+            compat.check_versions()
+    else:
+        assert compat.check_versions()
+
+
+@pytest.mark.parametrize("version", [(3, 8), (3, 10), (3, 13)])
+def test_wrong_python(monkeypatch, version):
+    monkeypatch.setattr(sys, "version_info", (*version, 1))
+    with pytest.raises(
+        ImportError, match=rf"needs Python 3\.11 or 3\.12, but this is Python {version[0]}\.{version[1]}"
+    ):
+        compat.check_versions()
+
+
+def without_fairseq(code, tmp_path):
+    """Run code where fairseq cannot be found."""
+    block = (
+        "import sys, importlib.abc\n"
+        "class Block(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'fairseq':\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "import importlib.util\n"
+        "original = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'fairseq' else original(name, *a)\n"
+        "sys.meta_path.insert(0, Block())\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", block + code], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+
+
+def test_modules_work_without_fairseq(tmp_path):
+    code = (
+        "import torch\n"
+        "from fairseq_alone.modules import AloneEmbedding, FilterSettings, TiedProjection\n"
+        "embedding = AloneEmbedding(FilterSettings(100, 8), 8, 1, inter_dim=16)\n"
+        "print(TiedProjection(embedding)(embedding(torch.tensor([[3, 4]]))).shape)\n"
+        "assert 'fairseq' not in sys.modules\n"
+    )
+    done = without_fairseq(code, tmp_path)
+    assert done.stdout.strip() == "torch.Size([1, 2, 100])", done.stderr
+
+
+def test_commands_without_fairseq_say_what_to_install(tmp_path):
+    done = without_fairseq("from fairseq_alone.cli import main\nsys.exit(main(['path']))\n", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("fairseq-alone: error: fairseq is not installed: install torch first")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_load_checkpoint_names_what_is_wrong(tmp_path):
+    with pytest.raises(UserError, match="nowhere.pt: there is no such checkpoint"):
+        compat.load_checkpoint(str(tmp_path / "nowhere.pt"))
+    with pytest.raises(UserError, match="is a folder, not a checkpoint"):
+        compat.load_checkpoint(str(tmp_path))
+    (tmp_path / "text.pt").write_text("hello\n")
+    with pytest.raises(UserError, match="text.pt: not a fairseq checkpoint"):
+        compat.load_checkpoint(str(tmp_path / "text.pt"))
