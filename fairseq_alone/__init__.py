@@ -11,4 +11,8 @@ __version__ = "0.1.0"
 # Without fairseq, ``fairseq_alone.modules`` still works in any PyTorch model; nothing is registered then.
 if compat.check_versions():
     compat.install()
+    from fairseq_alone.criterions import (  # noqa: F401
+        cross_entropy_with_augmented_loss,
+        label_smoothed_cross_entropy_with_augmented_loss,
+    )
     from fairseq_alone.models import transformer_alone, transformer_factorized  # noqa: F401
