@@ -4,8 +4,10 @@
 # make lint       set up, then check the style
 #
 # PYTHON=python3.12 make ... chooses the Python that .venv is made with: 3.11 or 3.12.
+# PYTEST_FLAGS="-k filters" make test ... runs some of the tests.
 
 PYTHON ?= python3
+PYTEST_FLAGS ?= --numprocesses 2 --dist worksteal
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 DONE := $(VENV)/.installed

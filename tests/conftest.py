@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+# The tests run side by side; more threads would only wait for each other.
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("en", "de")
