@@ -1,0 +1,206 @@
+"""``fairseq-alone compare`` and the reader of fairseq's training logs, on runs written by hand."""
+
+import argparse
+import json
+
+import pytest
+import torch
+
+from fairseq_alone.cli import main
+from fairseq_alone.cli.compare import duration
+from fairseq_alone.cli.training_log import read_training_log
+from fairseq_alone.errors import UserError
+
+VOCABULARY, EMBED_DIM = 7, 4
+
+
+def train_report(epoch, updates, seconds):
+    return json.dumps({"epoch": epoch, "train_num_updates": str(updates), "train_train_wall": str(seconds)})
+
+
+def valid_report(epoch, updates, ppl, loss="3.5"):
+    report = {"epoch": epoch, "valid_loss": loss, "valid_ppl": str(ppl), "valid_num_updates": str(updates)}
+    return json.dumps(report)
+
+
+LOG = "\n".join(
+    [
+        "2026-11-20 18:54:24 | INFO | fairseq_cli.train | {'_name': None, 'common': {}}",
+        '2026-11-20 18:54:24 | INFO | train_inner | {"epoch": 1, "update": 0.5, "loss": "9.1"}',
+        "2026-11-20 18:54:24 | INFO | valid | " + valid_report(1, 10, 80.0, "6.5"),
+        "2026-11-20 18:54:24 | INFO | train | " + train_report(1, 10, 40),
+        # epoch 2 was validated, then the machine stopped; the resumed training did the epoch again
+        valid_report(2, 20, 99.0),
+        train_report(2, 20, 900),
+        valid_report(2, 20, 50.0),
+        train_report(2, 20, 50),
+        valid_report(3, 30, 55.5),
+        train_report(3, 30, 35),
+        '2026-11-20 18:54:24 | INFO | train_inner | {"epoch": 4, "upd',
+    ]
+)
+
+
+def make_run(folder, log=LOG, bleu=None, hypothesis="x", optimizer=False, signature="nrefs:1|case:mixed"):
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "train.log").write_text(log, "utf-8")
+    generator = torch.Generator().manual_seed(1)
+    table = torch.randn(VOCABULARY, EMBED_DIM, generator=generator)
+    model = {
+        "encoder.embed_tokens.weight": table,
+        "decoder.embed_tokens.weight": table,
+        "decoder.output_projection.weight": table,
+        "encoder.layers.0.fc1.weight": torch.randn(3, EMBED_DIM, generator=generator),
+    }
+    settings = argparse.Namespace(arch="transformer", share_all_embeddings=True)
+    checkpoint = {"cfg": {"model": settings}, "args": None, "model": model, "extra_state": {}}
+    checkpoint["optimizer_history"] = [{"num_updates": 30}]
+    torch.save(checkpoint, folder / "averaged.pt")
+    checkpoint["last_optimizer_state"] = {"state": torch.zeros(100_000)}
+    torch.save(checkpoint, folder / "checkpoints" / "checkpoint_last.pt")
+    if optimizer:
+        (folder / "averaged.pt").unlink()
+    if bleu is not None:
+        examples = [
+            {"sentence": number, "source": f"s{number}", "reference": f"r{number}", "hypothesis": hypothesis}
+            for number in (1, 5, 9)
+        ]
+        scores = {
+            "BLEU": {"score": bleu, "signature": signature},
+            "chrF": {"score": 50.0, "signature": "nrefs:1|nc:6"},
+            "examples": examples,
+        }
+        (folder / "scores.json").write_text(json.dumps(scores), "utf-8")
+    return str(folder)
+
+
+def compared(capsys, *arguments):
+    assert main(["compare", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_log_of_a_resumed_training_counts_every_epoch_once(tmp_path):
+    path = tmp_path / "train.log"
+    path.write_text(LOG, "utf-8")
+    log = read_training_log(str(path))
+    assert [(v.epoch, v.update, v.loss, v.ppl) for v in log.validations] == [
+        (1, 10, 6.5, 80.0),
+        (2, 20, 3.5, 50.0),
+        (3, 30, 3.5, 55.5),
+    ]
+    assert log.updates == 30
+    assert log.train_seconds == 40 + 50 + 35
+    assert [v.hours * 3600 for v in log.validations] == pytest.approx([40, 90, 125])
+
+
+def test_a_line_written_more_than_once_counts_once(tmp_path):
+    path = tmp_path / "train.log"
+    path.write_text("\n".join(line for line in LOG.split("\n") for _ in range(3)), "utf-8")
+    assert read_training_log(str(path)).train_seconds == 125
+
+
+def test_validations_inside_an_epoch_share_its_time(tmp_path):
+    path = tmp_path / "train.log"
+    path.write_text("\n".join([valid_report(1, 5, 9.0), valid_report(1, 20, 8.0), train_report(1, 20, 40)]), "utf-8")
+    assert [v.hours * 3600 for v in read_training_log(str(path)).validations] == pytest.approx([10, 40])
+
+
+@pytest.mark.parametrize("text", ["", "Traceback\n", '{"epoch": 1, "loss": "3"}\n', '{"epoch": 1, "train_num'])
+def test_log_without_reports_is_refused(text, tmp_path):
+    (tmp_path / "train.log").write_text(text)
+    with pytest.raises(UserError, match="no epoch was finished"):
+        read_training_log(str(tmp_path / "train.log"))
+
+
+def test_json_holds_the_sizes_of_the_checkpoint_and_the_history_of_the_log(tmp_path, capsys):
+    run_dir = make_run(tmp_path / "base", bleu=31.25)
+    [result] = json.loads(compared(capsys, run_dir, "--json"))
+    assert result["run"] == "base"
+    assert result["embedding"] == "conventional"
+    assert result["embedding_parameters"] == VOCABULARY * EMBED_DIM
+    assert result["total_parameters"] == VOCABULARY * EMBED_DIM + 3 * EMBED_DIM
+    assert result["checkpoint_bytes"] == (tmp_path / "base" / "averaged.pt").stat().st_size
+    assert (result["best_valid_ppl"], result["last_valid_ppl"]) == (50.0, 55.5)
+    assert (result["updates"], result["train_seconds"]) == (30, 125)
+    assert result["BLEU"] == {"score": 31.25, "signature": "nrefs:1|case:mixed"}
+
+
+def test_before_evaluation_the_optimizer_does_not_count_as_checkpoint_size(tmp_path, capsys):
+    run_dir = make_run(tmp_path / "base", optimizer=True)
+    [result] = json.loads(compared(capsys, run_dir, "--json"))
+    assert result["checkpoint_bytes"] == 4 * (VOCABULARY * EMBED_DIM + 3 * EMBED_DIM)
+    assert result["BLEU"] is None
+
+
+def test_table_is_markdown_with_one_row_for_each_run(tmp_path, capsys):
+    runs = make_run(tmp_path / "base", bleu=31.256), make_run(tmp_path / "alone")
+    output = tmp_path / "table.md"
+    text = compared(capsys, *runs, "--output", str(output))
+    assert output.read_text("utf-8") == text
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.split("\n") if line.startswith("|")]
+    header, rule, base, alone = rows
+    assert {len(row) for row in rows} == {len(header)}
+    assert all(set(cell) <= {"-", ":"} for cell in rule)
+    cell = dict(zip(header, base, strict=True))
+    assert cell["run"] == "base"
+    assert cell["embedding parameters"] == "28"
+    assert cell["BLEU"] == "31.26"
+    assert cell["valid ppl best / last"] == "50.00 / 55.50"
+    assert cell["training time"] == "2 min 05 s"
+    assert dict(zip(header, alone, strict=True))["BLEU"] == "-"
+    assert "BLEU: nrefs:1|case:mixed" in text
+
+
+def test_two_signatures_are_told_apart(tmp_path, capsys):
+    runs = make_run(tmp_path / "a", bleu=1.0), make_run(tmp_path / "b", bleu=2.0, signature="nrefs:1|case:lc")
+    text = compared(capsys, *runs)
+    assert "BLEU of a: nrefs:1|case:mixed" in text
+    assert "BLEU of b: nrefs:1|case:lc" in text
+
+
+def test_examples_show_source_reference_and_every_run(tmp_path, capsys):
+    runs = make_run(tmp_path / "a", bleu=1.0, hypothesis="ha"), make_run(tmp_path / "b", bleu=2.0, hypothesis="hb")
+    text = compared(capsys, *runs, "--examples", "2")
+    first, second = text.split("Test sentence ")[1:]
+    assert first.startswith("1:")
+    assert second.startswith("5:")
+    assert [line.split()[-1] for line in first.strip().split("\n")[2:]] == ["s1", "r1", "ha", "hb"]
+
+
+def test_bad_input_is_named(tmp_path, capsys):
+    run_dir = make_run(tmp_path / "a", bleu=1.0)
+    other = make_run(tmp_path / "b", bleu=1.0)
+    scores = json.loads((tmp_path / "b" / "scores.json").read_text())
+    scores["examples"][0]["reference"] = "another"
+    (tmp_path / "b" / "scores.json").write_text(json.dumps(scores))
+    cases = [
+        ([run_dir, other, "--examples", "1"], "scored on different test sets"),
+        ([run_dir, "--examples", "4"], "a has only 3 examples"),
+        ([run_dir, "--examples", "-1"], "--examples must not be negative"),
+        ([run_dir, run_dir], "is given twice"),
+        ([str(tmp_path / "none")], "none: there is no such folder"),
+        ([str(tmp_path)], "train.log: there is no such log"),
+        ([make_run(tmp_path / "c"), "--examples", "1"], "c has no scores.json"),
+    ]
+    for arguments, sentence in cases:
+        assert main(["compare", *arguments]) == 1
+        assert sentence in capsys.readouterr().err
+    (tmp_path / "a" / "scores.json").write_text('{"BLEU"')
+    assert main(["compare", run_dir]) == 1
+    assert "scores.json: not JSON" in capsys.readouterr().err
+
+
+def test_runs_with_the_same_name_are_shown_with_their_folders(tmp_path, capsys):
+    runs = make_run(tmp_path / "x" / "base"), make_run(tmp_path / "y" / "base")
+    names = [result["run"] for result in json.loads(compared(capsys, *runs, "--json"))]
+    assert names == [str(tmp_path / "x" / "base"), str(tmp_path / "y" / "base")]
+
+
+def test_duration():
+    assert [duration(seconds) for seconds in (0, 59.6, 200, 3599, 7500)] == [
+        "0 s",
+        "1 min 00 s",
+        "3 min 20 s",
+        "59 min 59 s",
+        "2 h 05 min",
+    ]

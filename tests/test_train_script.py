@@ -1,0 +1,422 @@
+"""``examples/wmt_ende/train.sh``: the arithmetic, the command line, and what it does with processes and run folders.
+
+A stand-in for Python answers instead of fairseq, so nothing is trained here.
+"""
+
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import time
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).parents[1] / "examples" / "wmt_ende" / "train.sh"
+
+# Answers the script's questions ($GPUS devices) and plays fairseq-train: it writes its arguments to a file for each
+# rank, then does what $TRAINING says.
+STAND_IN = r"""#!/usr/bin/env bash
+set -u
+case "$*" in
+  *device_count*) echo "${GPUS:-0}" ;;
+  *socket*) echo 29123 ;;
+  "-m fairseq_alone path") echo /package/fairseq_alone ;;
+  "-m fairseq_cli.train "*)
+    rank=$(sed -n 's/.*--distributed-rank \([0-9]*\).*/\1/p' <<<"$*")
+    echo "$$" >"$CALLS/pid.${rank:-0}"
+    printf '%s\n' "$@" >"$CALLS/rank.${rank:-0}"
+    eval "${TRAINING:-echo trained}"
+    ;;
+  *) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A prepared folder and a function that runs the script in it."""
+    work = tmp_path / "work dir"
+    (work / "data-bin").mkdir(parents=True)
+    (work / "data-bin" / "dict.de.txt").write_text("".join(f"word{i} 1\n" for i in range(996)))
+    (tmp_path / "calls").mkdir()
+    stand_in = tmp_path / "python"
+    stand_in.write_text(STAND_IN)
+    stand_in.chmod(0o755)
+
+    class Recipe:
+        calls = tmp_path / "calls"
+        folder = work
+
+        def prepare(self, preset):
+            settings = f"PRESET={preset}\nSUBWORDS=subword-nmt\nSOURCE_LANG=en\nTARGET_LANG=de\n"
+            (work / "prepare.settings").write_text(settings)
+
+        def environment(self, variables):
+            names = ("PATH", "HOME", "LANG")
+            environment = {name: os.environ[name] for name in names if name in os.environ}
+            environment |= {"PYTHON": str(stand_in), "CALLS": str(self.calls)}
+            return environment | {name: str(value) for name, value in variables.items()}
+
+        def run(self, *flags, name="run", **variables):
+            return subprocess.run(
+                ["bash", SCRIPT, work, name, *flags],
+                env=self.environment(variables),
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                timeout=60,
+            )
+
+        def dry_run(self, *flags, **variables):
+            """The printed text before the commands, and the commands as lists of words."""
+            result = self.run(*flags, DRY_RUN=1, **variables)
+            assert result.returncode == 0, result.stderr
+            assert not (work / "runs").exists()
+            lines = result.stdout.splitlines()
+            commands = [shlex.split(line.removeprefix("command: ")) for line in lines if line.startswith("command: ")]
+            return "\n".join(line for line in lines if not line.startswith("command: ")), commands
+
+        def refused(self, *flags, **variables):
+            result = self.run(*flags, **variables)
+            assert result.returncode == 1, result.stdout
+            [line] = result.stderr.splitlines()
+            assert line.startswith("train.sh: error: ")
+            return line
+
+    recipe = Recipe()
+    recipe.prepare("small")
+    return recipe
+
+
+def value(command, flag):
+    assert command.count(flag) == 1, f"{flag} in {command}"
+    return command[command.index(flag) + 1]
+
+
+def batch(command):
+    return int(value(command, "--max-tokens")), int(value(command, "--update-freq"))
+
+
+# ------------------------------------------------------------------------------------------------- the arithmetic
+
+
+@pytest.mark.parametrize(
+    ("preset", "workers", "tokens", "update_freq", "sentence"),
+    [
+        ("wmt16", 1, 3584, 128, "458,752 tokens = 1 worker x 3,584 tokens x update-freq 128"),
+        ("wmt16", 4, 3584, 32, "458,752 tokens = 4 workers x 3,584 tokens x update-freq 32"),
+        ("wmt16", 8, 3584, 16, "458,752 tokens = 8 workers x 3,584 tokens x update-freq 16"),
+        ("wmt16", 3, 3556, 43, "458,724 tokens = 3 workers x 3,556 tokens x update-freq 43"),
+        ("small", 1, 2048, 1, "2,048 tokens = 1 worker x 2,048 tokens x update-freq 1"),
+        ("small", 2, 1024, 1, "2,048 tokens = 2 workers x 1,024 tokens x update-freq 1"),
+    ],
+)
+def test_effective_batch_stays_the_same(recipe, preset, workers, tokens, update_freq, sentence):
+    recipe.prepare(preset)
+    text, [command] = recipe.dry_run(GPUS=workers)
+    assert batch(command) == (tokens, update_freq)
+    assert f"effective batch {sentence} (GPU, this machine)" in text
+    assert ("rounded" in text) == (workers == 3)
+
+
+def test_less_memory_means_more_micro_batches(recipe):
+    recipe.prepare("wmt16")
+    _, [command] = recipe.dry_run(GPUS=4, MAX_TOKENS=1792)
+    assert batch(command) == (1792, 64)
+    text, [command] = recipe.dry_run(GPUS=1, MAX_TOKENS=2000, EFFECTIVE_TOKENS=8000)
+    assert batch(command) == (2000, 4)
+
+
+def test_too_many_workers_are_refused(recipe):
+    assert "16 workers would get 128 tokens each" in recipe.refused(DRY_RUN=1, GPUS=16)
+
+
+# ------------------------------------------------------------------------------------------------- the command line
+
+
+def test_wmt16_is_the_papers_table_2(recipe):
+    recipe.prepare("wmt16")
+    _, [command] = recipe.dry_run(GPUS=4)
+    expected = {
+        "--arch": "transformer_alone_wmt_en_de",
+        "--alone-filter": "real",
+        "--alone-inter-dim": "8192",
+        "--lr": "0.0015",
+        "--lr-scheduler": "inverse_sqrt",
+        "--warmup-updates": "4000",
+        "--adam-betas": "(0.9, 0.98)",
+        "--dropout": "0.2",
+        "--label-smoothing": "0.1",
+        "--max-update": "100000",
+        "--keep-last-epochs": "10",
+        "--required-batch-size-multiple": "1",
+        "--user-dir": "/package/fairseq_alone",
+        "--seed": "1",
+    }
+    assert {flag: value(command, flag) for flag in expected} == expected
+    assert "--share-all-embeddings" in command
+    assert "--fp16" in command
+    assert "--cpu" not in command
+
+
+@pytest.mark.parametrize("preset", ["wmt16", "small", "demo"])
+def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
+    recipe.prepare(preset)
+    commands = {}
+    for embedding in ("conventional", "factorized", "alone_binary", "alone_real"):
+        _, [commands[embedding]] = recipe.dry_run(EMBEDDING=embedding, FACTORIZED_DIM=7, INTER_DIM=99)
+    suffix = "_wmt_en_de" if preset == "wmt16" else ""
+    own = {
+        "conventional": ["--arch", f"transformer{suffix}"],
+        "factorized": ["--arch", f"transformer_factorized{suffix}", "--factorized-dim", "7"],
+    }
+    for kind in ("binary", "real"):
+        own[f"alone_{kind}"] = ["--arch", f"transformer_alone{suffix}", "--alone-filter", kind]
+        own[f"alone_{kind}"] += ["--alone-inter-dim", "99"]
+    common = {}
+    for embedding, command in commands.items():
+        common[embedding] = list(command)
+        for word in own[embedding]:
+            common[embedding].remove(word)
+    assert len({tuple(words) for words in common.values()}) == 1
+
+
+def test_tiny_shape_is_written_out(recipe):
+    _, [command] = recipe.dry_run(EMBEDDING="conventional")
+    for side in ("encoder", "decoder"):
+        shape = {"layers": "4", "embed-dim": "128", "ffn-embed-dim": "256", "attention-heads": "4"}
+        assert {name: value(command, f"--{side}-{name}") for name in shape} == shape
+
+
+def test_factorized_embedding_is_as_large_as_alone(recipe):
+    text, [command] = recipe.dry_run(EMBEDDING="factorized", INTER_DIM=512)
+    # 996 words and fairseq's 4 special symbols: d x (1000 + 128) next to 128 + 512 x 256 = 131,200
+    assert value(command, "--factorized-dim") == "116"
+    assert f"{116 * 1128:,} parameters (ALONE with D_inter 512: 131,200)" in text
+
+
+def test_max_update_alone_lifts_the_limit_on_epochs(recipe):
+    _, [command] = recipe.dry_run()
+    assert (value(command, "--max-epoch"), value(command, "--max-update")) == ("15", "0")
+    _, [command] = recipe.dry_run(MAX_UPDATE=500)
+    assert (value(command, "--max-epoch"), value(command, "--max-update")) == ("0", "500")
+
+
+def test_extra_flags_come_last_and_keep_their_spaces(recipe):
+    _, [command] = recipe.dry_run("--dropout", "0.3", "--alone-seed=5", "a b")
+    assert command[-4:] == ["--dropout", "0.3", "--alone-seed=5", "a b"]
+
+
+# ------------------------------------------------------------------------------------------------- workers
+
+
+def test_cpu_is_chosen_without_gpus(recipe):
+    text, [command] = recipe.dry_run()
+    assert "--cpu" in command
+    assert "--fp16" not in command
+    assert value(command, "--distributed-world-size") == "1"
+    assert "(CPU, this machine)" in text
+    _, [command] = recipe.dry_run(CPU=1, GPUS=4)
+    assert "--cpu" in command
+
+
+def test_two_cpu_workers_are_two_joined_processes(recipe):
+    _, commands = recipe.dry_run(WORKERS=2)
+    assert [value(command, "--distributed-rank") for command in commands] == ["0", "1"]
+    for command in commands:
+        assert value(command, "--distributed-world-size") == "2"
+        assert value(command, "--distributed-backend") == "gloo"
+        assert value(command, "--ddp-backend") == "legacy_ddp"
+        assert value(command, "--distributed-init-method").startswith("tcp://localhost:")
+        assert "--distributed-no-spawn" in command
+
+
+def test_fairseq_starts_the_processes_of_several_gpus(recipe):
+    _, [command] = recipe.dry_run(GPUS=2)
+    assert value(command, "--distributed-world-size") == "2"
+    assert "--distributed-no-spawn" not in command
+    assert "--ddp-backend" not in command
+    assert "WORKERS=3, but torch sees 2 GPU(s)" in recipe.refused(DRY_RUN=1, GPUS=2, WORKERS=3)
+
+
+@pytest.mark.parametrize(("gpus", "device_id"), [(0, "0"), (1, "0"), (2, "1")])
+def test_torchrun_gives_rank_and_size(recipe, gpus, device_id):
+    recipe.prepare("wmt16")
+    torchrun = {"RANK": 5, "WORLD_SIZE": 8, "LOCAL_RANK": 1, "MASTER_ADDR": "node0", "MASTER_PORT": 1234}
+    text, [command] = recipe.dry_run(GPUS=gpus, **torchrun)
+    assert "8 workers x 3,584 tokens x update-freq 16" in text
+    assert value(command, "--distributed-rank") == "5"
+    assert value(command, "--distributed-world-size") == "8"
+    assert value(command, "--distributed-init-method") == "env://"
+    assert value(command, "--device-id") == device_id
+    assert "--distributed-no-spawn" in command
+    assert ("--cpu" in command) == (gpus == 0)
+
+
+SLURM = {"SLURM_PROCID": 3, "SLURM_STEP_ID": 0, "SLURM_JOB_ID": 77, "MASTER_ADDR": "node0"}
+
+
+def test_slurm_with_one_task_for_each_gpu(recipe):
+    recipe.prepare("wmt16")
+    tasks = {"SLURM_NTASKS": 8, "SLURM_NNODES": 2, "SLURM_LOCALID": 3}
+    text, [command] = recipe.dry_run(GPUS=4, **SLURM, **tasks)
+    assert "8 workers" in text
+    assert "(GPU, SLURM)" in text
+    assert value(command, "--distributed-rank") == "3"
+    assert value(command, "--device-id") == "3"
+    assert value(command, "--distributed-init-method") == "tcp://node0:10077"
+    assert "--distributed-no-spawn" in command
+
+
+def test_slurm_with_one_task_for_each_machine(recipe):
+    recipe.prepare("wmt16")
+    tasks = {"SLURM_NTASKS": 4, "SLURM_NNODES": 4, "SLURM_LOCALID": 0}
+    text, [command] = recipe.dry_run(GPUS=2, **SLURM, **tasks)
+    assert "8 workers" in text
+    assert value(command, "--distributed-rank") == "6"
+    assert value(command, "--distributed-world-size") == "8"
+    assert "--distributed-no-spawn" not in command
+
+
+def test_slurm_batch_script_without_srun_is_one_machine(recipe):
+    text, _ = recipe.dry_run(GPUS=1, SLURM_PROCID=0, SLURM_NTASKS=8)
+    assert "= 1 worker x" in text
+    assert "this machine" in text
+
+
+# ------------------------------------------------------------------------------------------------- running
+
+
+def test_run_leaves_log_settings_command_and_done(recipe):
+    result = recipe.run("--dropout", "0.3", TRAINING="echo hello; echo warning >&2")
+    assert result.returncode == 0, result.stderr
+    run = recipe.folder / "runs" / "run"
+    assert (run / "train.log").read_text() == "hello\nwarning\n"
+    assert "hello" in result.stdout
+    settings = (run / "settings").read_text()
+    assert "embedding=alone_real\ninter_dim=2048\nseed=1\n" in settings
+    assert "flags=--dropout 0.3\n" in settings
+    assert (run / "done").read_text() == settings
+    command = shlex.split((run / "command").read_text())
+    assert command[1:] == (recipe.calls / "rank.0").read_text().splitlines()
+    assert value(command, "--save-dir") == str(run / "checkpoints")
+
+
+def test_finished_run_is_skipped_and_other_settings_are_refused(recipe):
+    assert recipe.run().returncode == 0
+    (recipe.calls / "rank.0").unlink()
+    again = recipe.run()
+    assert again.returncode == 0
+    assert "is trained already; nothing to do" in again.stdout
+    assert not (recipe.calls / "rank.0").exists()
+    assert "there: seed=1; now: seed=2" in recipe.refused(SEED=2)
+    assert "there: flags=; now: flags=--dropout 0.3" in recipe.refused("--dropout", "0.3")
+    # Other hardware is no other setting.
+    assert recipe.run(WORKERS=2).returncode == 0
+    assert recipe.run(name="other", SEED=2).returncode == 0
+
+
+def test_interrupted_run_goes_on_and_its_log_grows(recipe):
+    failed = recipe.run(TRAINING="echo first; exit 7")
+    assert failed.returncode == 1
+    assert "stopped with status 7; see the messages in" in failed.stderr
+    run = recipe.folder / "runs" / "run"
+    assert not (run / "done").exists()
+    assert recipe.run(TRAINING="echo second", QUIET=1).returncode == 0
+    assert (run / "train.log").read_text() == "first\nsecond\n"
+    assert (run / "done").exists()
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def pid_of(recipe, rank):
+    path = recipe.calls / f"pid.{rank}"
+    for _ in range(200):
+        if path.exists() and path.read_text().strip():
+            return int(path.read_text())
+        time.sleep(0.05)
+    raise AssertionError(f"rank {rank} never started")
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_failing_worker_stops_the_other(recipe, failing):
+    result = recipe.run(WORKERS=2, TRAINING=f"if [[ $rank == {failing} ]]; then sleep 0.5; exit 3; fi; exec sleep 50")
+    assert result.returncode == 1
+    assert "stopped with status 3" in result.stderr
+    assert not is_alive(pid_of(recipe, 1 - failing))
+    assert not (recipe.folder / "runs" / "run" / "done").exists()
+
+
+def test_two_workers_write_one_run(recipe):
+    result = recipe.run(WORKERS=2, TRAINING="sleep 0.$((rank * 4)); echo rank $rank")
+    assert result.returncode == 0, result.stderr
+    run = recipe.folder / "runs" / "run"
+    assert sorted((run / "train.log").read_text().splitlines()) == ["rank 0", "rank 1"]
+    assert (run / "done").exists()
+    addresses = {value((recipe.calls / f"rank.{r}").read_text().split(), "--distributed-init-method") for r in (0, 1)}
+    assert addresses == {"tcp://localhost:29123"}
+
+
+def test_only_rank_0_writes_shared_files(recipe):
+    torchrun = {"RANK": 1, "WORLD_SIZE": 2, "LOCAL_RANK": 1, "MASTER_ADDR": "localhost"}
+    assert recipe.run(**torchrun).returncode == 0
+    written = [path.name for path in (recipe.folder / "runs" / "run").rglob("*") if path.is_file()]
+    assert written == []
+    assert recipe.run(**(torchrun | {"RANK": 0, "LOCAL_RANK": 0})).returncode == 0
+    assert (recipe.folder / "runs" / "run" / "done").exists()
+
+
+def test_killing_the_script_stops_the_training(recipe):
+    arguments = ["bash", SCRIPT, recipe.folder, "run"]
+    environment = recipe.environment({"WORKERS": 2, "TRAINING": "exec sleep 50"})
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        pids = [pid_of(recipe, rank) for rank in (0, 1)]
+        # A second training of the same run would overwrite the checkpoints of the first.
+        assert "another train.sh is training" in recipe.refused()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+    for _ in range(100):
+        if not any(is_alive(pid) for pid in pids):
+            break
+        time.sleep(0.05)
+    assert not any(is_alive(pid) for pid in pids)
+
+
+# ------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "sentence"),
+    [
+        ([], {"PRESET": "wmt16"}, "PRESET=wmt16, but"),
+        ([], {"EMBEDDING": "none"}, "EMBEDDING must be conventional, factorized, alone_binary or alone_real"),
+        ([], {"INTER_DIM": "0"}, "INTER_DIM must be a positive whole number, got '0'"),
+        ([], {"EMBEDDING": "factorized", "FACTORIZED_DIM": "x"}, "FACTORIZED_DIM must be a positive whole number"),
+        ([], {"WORKERS": "two"}, "WORKERS must be a positive whole number"),
+        ([], {"SEED": "-1"}, "SEED must be a whole number"),
+        ([], {"MAX_EPOCH": "0"}, "the training would never end"),
+        ([], {"name": "../x"}, "RUN_NAME may have"),
+        ([], {"PYTHON": "/no/python"}, "PYTHON=/no/python is no command"),
+        (["--update-freq", "4"], {}, "--update-freq follows from the number of workers"),
+        (["--max-tokens=4"], {}, "--max-tokens follows from the number of workers"),
+        (["--seed", "4"], {}, "--seed is set by the variable SEED"),
+        (["--max-update", "4"], {}, "--max-update is set by the variable MAX_UPDATE"),
+        (["--save-dir", "x"], {}, "--save-dir is fixed by train.sh"),
+        (["--arch", "x"], {}, "--arch follows from PRESET and EMBEDDING"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(recipe, flags, variables, sentence):
+    assert sentence in recipe.refused(*flags, **variables)
+    assert not (recipe.folder / "runs").exists()
+
+
+def test_unprepared_folder_is_refused(recipe):
+    (recipe.folder / "prepare.settings").unlink()
+    assert "prepare.settings is missing; run prepare.sh first" in recipe.refused()
