@@ -74,7 +74,11 @@ class ComputedEmbedding(nn.Module):
         return super().train(mode)
 
     def _may_cache(self) -> bool:
-        return not self.training and not torch.is_grad_enabled()
+        may_cache = not self.training and not torch.is_grad_enabled()
+        if not may_cache:
+            # Gradients mean that an optimizer may follow, in evaluation mode as well.
+            self._cached_matrix = None
+        return may_cache
 
     def _all_ids(self) -> Tensor:
         return torch.arange(self.num_embeddings, device=next(self.parameters()).device)

@@ -136,6 +136,19 @@ def test_eval_with_gradients_is_differentiable(embedding):
         assert (parameter.grad is not None) == parameter.requires_grad
 
 
+def test_training_in_evaluation_mode_drops_the_cache(embedding):
+    """Fine-tuning without dropout: gradients in eval mode, and a validation after every step."""
+    embedding.eval()
+    optimizer = torch.optim.SGD([p for p in embedding.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(2):
+        with torch.no_grad():
+            before = embedding.matrix().clone()
+        embedding(torch.tensor([3, 4])).square().sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            assert not torch.equal(embedding.matrix(), before)
+
+
 def test_cache_is_not_made_in_the_dtype_of_an_autocast_region(embedding):
     embedding.eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
