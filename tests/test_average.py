@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,11 +250,12 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["1.pt", "2.pt", "3.pt", "mean.pt"]
 
 
-def test_output_may_replace_an_input_with_a_warning(tmp_path, capsys):
+def test_output_may_not_replace_an_input(tmp_path):
     paths = write_three(tmp_path)
-    average(paths, paths[2])
-    assert "warning: --output" in capsys.readouterr().err
-    assert load_checkpoint(paths[2])["extra_state"]["averaged_from"] == ["1.pt", "2.pt", "3.pt"]
+    before = Path(paths[2]).read_bytes()
+    with pytest.raises(UserError, match="is one of the checkpoints; choose another name"):
+        average(paths, paths[2])
+    assert Path(paths[2]).read_bytes() == before
 
 
 @pytest.mark.parametrize(

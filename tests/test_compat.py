@@ -88,6 +88,8 @@ def test_load_checkpoint_names_what_is_wrong(tmp_path):
         compat.load_checkpoint(str(tmp_path / "nowhere.pt"))
     with pytest.raises(UserError, match="is a folder, not a checkpoint"):
         compat.load_checkpoint(str(tmp_path))
-    (tmp_path / "text.pt").write_text("hello\n")
-    with pytest.raises(UserError, match="text.pt: not a fairseq checkpoint"):
-        compat.load_checkpoint(str(tmp_path / "text.pt"))
+    # The first bytes decide which error the unpickler ends in; a dictionary file gives an IndexError.
+    for text in ("hello\n", "a 12\nthe 9\n. 7\n", "", "{}\n", "e@@ 5\n"):
+        (tmp_path / "text.pt").write_text(text)
+        with pytest.raises(UserError, match="text.pt: not a fairseq checkpoint"):
+            compat.load_checkpoint(str(tmp_path / "text.pt"))

@@ -110,7 +110,7 @@ def test_sentencepiece_text_is_not_detokenised(tmp_path):
         ("H-0\t-1\ta\nH-1\t-1\tb\nH-0\t-1\tc\n", "line 3: H-0 was there before (line 1)"),
         ("H-0\t-1\ta\nH-2\t-1\tb\n", "H-1 is missing"),
         ("H-0\t-1\ta\nH-1\t-", "line 2: not 'H-number"),
-        ("", "has 0 hypotheses, but there are 2 references"),
+        ("", "has no line that starts with H-"),
     ],
 )
 def test_wrong_output_is_refused_and_nothing_is_written(generated, sentence, tmp_path, capsys):

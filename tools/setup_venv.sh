@@ -36,4 +36,4 @@ say "2/3 fairseq (compiles for about two minutes where there is no wheel)"
 install --no-build-isolation fairseq-fixed
 say "3/3 fairseq_alone and the tools for tests and recipes"
 install --no-build-isolation --editable "$root[test,plot]"
-say "done: $venv is ready"
+say "done: to use it, run: . $venv/bin/activate"

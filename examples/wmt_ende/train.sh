@@ -132,6 +132,11 @@ not_negative SEED "$seed"
 
 # ---------------------------------------------------------------- the embedding
 embedding_flags=() size=
+no_effect() { # VARIABLE
+  [[ -z ${!1:-} ]] || echo "train.sh: note: $1 has no effect with EMBEDDING=$embedding"
+}
+[[ $embedding == factorized ]] || no_effect FACTORIZED_DIM
+[[ $embedding != conventional ]] || no_effect INTER_DIM
 case $embedding in
   conventional) arch=transformer$arch_suffix ;;
   alone_binary | alone_real)

@@ -113,7 +113,7 @@ def average(paths: list[str], output: str, quiet: bool = False) -> int:
 
     Args:
         paths: checkpoints of one model; each is loaded alone, beside one float64 sum.
-        output: file to write; it may be one of ``paths`` (with a warning).
+        output: file to write, none of ``paths``.
         quiet: no progress bar.
 
     Returns:
@@ -121,7 +121,7 @@ def average(paths: list[str], output: str, quiet: bool = False) -> int:
 
     Raises:
         UserError: a file is unreadable, given twice, has a value that is not finite, or differs from the first in
-            settings, names, shapes, dtypes or integers; or ``output`` cannot be written.
+            settings, names, shapes, dtypes or integers; or ``output`` is one of them or cannot be written.
     """
     real_paths = [os.path.realpath(path) for path in paths]
     for position, path in enumerate(paths):
@@ -129,7 +129,8 @@ def average(paths: list[str], output: str, quiet: bool = False) -> int:
             raise UserError(f"{path} is given twice")
     _require_writable(output)
     if os.path.realpath(output) in real_paths:
-        print(f"warning: --output {output} is one of the checkpoints and will be replaced", file=sys.stderr)
+        # The mean has no optimizer state, so the training could not go on from the replaced file.
+        raise UserError(f"--output {output} is one of the checkpoints; choose another name")
 
     mean = _Mean()
     show_bar = not quiet and len(paths) > _FEW_CHECKPOINTS and sys.stderr.isatty()

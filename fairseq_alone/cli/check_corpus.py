@@ -25,6 +25,11 @@ BYTE_ORDER_MARK = "\ufeff"
 
 def add_arguments(parser):
     """Add the arguments of ``fairseq-alone check-corpus`` to its parser."""
+    # argparse would print PREFIX last, where --output would take it for one of its own.
+    parser.usage = (
+        "fairseq-alone check-corpus PREFIX [PREFIX ...] --source-lang SOURCE --target-lang TARGET "
+        "--output PREFIX2 [PREFIX2 ...] [--json] [--quiet]"
+    )
     parser.add_argument(
         "prefix",
         nargs="+",

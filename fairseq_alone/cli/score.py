@@ -115,6 +115,8 @@ def read_hypotheses(path: str, expected: int) -> list[str]:
                 "run fairseq-generate with --nbest 1, into a new file"
             )
         found[sentence] = (line_number, fields[2])
+    if not found:
+        raise UserError(f"{path} has no line that starts with H-: it is not the output of fairseq-generate")
     if len(found) != expected:
         raise UserError(
             f"{path} has {len(found)} hypotheses, but there are {expected} references; "

@@ -42,6 +42,11 @@ class ComputedEmbeddingTransformer(TransformerModel):
                 "--share-all-embeddings needs one dictionary for both languages: "
                 "run fairseq-preprocess with --joined-dictionary"
             )
+        if args.share_all_embeddings and args.encoder_embed_dim != args.decoder_embed_dim:
+            raise UserError(
+                f"--share-all-embeddings needs one size: --encoder-embed-dim is {args.encoder_embed_dim}, "
+                f"--decoder-embed-dim {args.decoder_embed_dim}"
+            )
         return super().build_model(args, task)
 
     @classmethod

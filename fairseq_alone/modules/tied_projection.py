@@ -23,8 +23,8 @@ class TiedProjection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(..., D_e) -> (..., V)``, without bias."""
         matrix = self.embedding.matrix()
-        # One product of two matrices. With a weight that needs no gradient, PyTorch would multiply vector by vector when
-        # the strides of the leading dimensions do not merge, as those of fairseq's decoder in a beam step.
+        # One product of two matrices. With a weight that needs no gradient, PyTorch would multiply vector by vector
+        # when the strides of the leading dimensions do not merge, as those of fairseq's decoder in a beam step.
         logits = F.linear(features.reshape(-1, features.size(-1)), matrix)
         return logits.view(*features.shape[:-1], matrix.size(0))
 

@@ -220,6 +220,7 @@ def test_moving_average_of_models_decays_each_tensor_once():
         (["--decoder-embed-path", "vectors"], "--decoder-embed-path does not work"),
         (["--quant-noise-pq", "0.1"], "--quant-noise-pq does not work"),
         (["--quant-noise-scalar", "0.1"], "--quant-noise-scalar does not work"),
+        (["--share-all-embeddings", "--decoder-embed-dim", "4"], "--encoder-embed-dim is 8, --decoder-embed-dim 4"),
         (["--base-layers", "1"], "--base-layers does not work"),
         (["--share-decoder-input-output-embed", "--decoder-output-dim", "4"], "--decoder-output-dim 4 differs"),
     ],
