@@ -13,7 +13,6 @@ import torch
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
-LANGUAGES = ("en", "de")
 
 
 def environment() -> dict:

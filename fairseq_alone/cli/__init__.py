@@ -12,15 +12,7 @@ import sys
 from fairseq_alone import compat
 from fairseq_alone.errors import UserError
 
-COMMANDS = {
-    "average": "average",
-    "check-corpus": "check_corpus",
-    "compare": "compare",
-    "path": "path",
-    "plot": "plot",
-    "report": "report",
-    "score": "score",
-}
+COMMANDS = ("average", "check-corpus", "compare", "path", "plot", "report", "score")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,8 +22,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Tools for Transformers whose embedding table is computed instead of stored.",
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module_name in COMMANDS.items():
-        module = importlib.import_module(f"fairseq_alone.cli.{module_name}")
+    for name in COMMANDS:
+        module = importlib.import_module(f"fairseq_alone.cli.{name.replace('-', '_')}")
         subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)

@@ -198,9 +198,9 @@ class FilterBank(nn.Module):
             settings.base_dim,
             settings.num_codebooks,
             settings.codebook_size,
-            _float_bits(settings.zero_probability),
-            _float_bits(settings.filter_std),
-            _float_bits(settings.seed, np.uint64),
+            _bits_as_integer(settings.zero_probability),
+            _bits_as_integer(settings.filter_std),
+            _bits_as_integer(settings.seed, np.uint64),
             settings.stream,
             -1 if self.padding_idx is None else self.padding_idx,
         ]
@@ -267,5 +267,6 @@ def fingerprint_difference(saved: Tensor, expected: Tensor) -> str | None:
     return None
 
 
-def _float_bits(value, dtype=np.float64) -> int:
+def _bits_as_integer(value, dtype=np.float64) -> int:
+    """The 64 bits of a number, read as a signed integer."""
     return int(dtype(value).view(np.int64))
