@@ -7,7 +7,8 @@
 # PYTEST_FLAGS="-k filters" make test ... runs some of the tests.
 
 PYTHON ?= python3
-PYTEST_FLAGS ?= --numprocesses 2 --dist worksteal
+# Only a process that died of a signal (of a library's native code: this package has none) gets a second try.
+PYTEST_FLAGS ?= --numprocesses 2 --dist worksteal --reruns 1 --only-rerun "died of signal"
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 DONE := $(VENV)/.installed

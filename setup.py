@@ -35,7 +35,7 @@ setup(
     ],
     extras_require={
         "plot": ["matplotlib"],
-        "test": ["pytest", "pytest-xdist", "ruff", "matplotlib"],
+        "test": ["pytest", "pytest-rerunfailures", "pytest-xdist", "ruff", "matplotlib"],
     },
     entry_points={"console_scripts": ["fairseq-alone = fairseq_alone.cli:main"]},
 )

@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def environment() -> dict:
     """One thread a process, so that a test machine with two cores runs everything at its real speed."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHON": sys.executable}
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    # A process that dies in native code says where.
+    return {**os.environ, **threads, "PYTHONFAULTHANDLER": "1", "PYTHON": sys.executable}
 
 
 def command_line(tool: str, *arguments) -> list[str]:
@@ -26,10 +28,16 @@ def command_line(tool: str, *arguments) -> list[str]:
 
 
 def run(command, cwd=ROOT, check=True, **options) -> subprocess.CompletedProcess:
-    """Run a command; on failure show all that it printed."""
+    """Run a command; on failure show how it ended, then what it printed, the last lines first.
+
+    A death by a signal is marked as such: nothing here has native code, so the machine or a library died, and
+    ``make test`` runs such a test once more and says so.
+    """
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment(), **options)
-    if check:
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    if check and done.returncode != 0:
+        end = f"died of signal {-done.returncode}" if done.returncode < 0 else f"ended with status {done.returncode}"
+        last = "\n".join(done.stderr.splitlines()[-30:])
+        pytest.fail(f"{end}: {' '.join(command)}\n{last}\n--- all of it:\n{done.stdout}\n{done.stderr}", pytrace=False)
     return done
 
 
