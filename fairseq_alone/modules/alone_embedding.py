@@ -5,8 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError
+from fairseq_alone.modules.alone_matrix import alone_matrix
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
+from fairseq_alone.modules.first_layer import FilterProducts, FilterSums
 
 # Words that set the initial scale. More change it by less than one percent.
 _NUM_SCALE_SAMPLES = 1024
@@ -65,6 +67,7 @@ class AloneEmbedding(ComputedEmbedding):
         self.dropout_until = dropout_until
         self.num_updates = 0
         self.filters = FilterBank(settings, padding_idx)
+        self._filter_sums: FilterSums | None = None
         self.o = nn.Parameter(torch.empty(settings.base_dim), requires_grad=not fix_base)
         sizes = [settings.base_dim] + [inter_dim] * (num_layers - 1) + [embedding_dim]
         for layer in range(num_layers):
@@ -102,12 +105,36 @@ class AloneEmbedding(ComputedEmbedding):
         """Tell how many updates were made; fairseq's trainer calls this."""
         self.num_updates = num_updates
 
+    @property
+    def input_dropout_is_on(self) -> bool:
+        """Whether input look-ups have dropout now: never in evaluation, nor from update ``dropout_until`` on."""
+        scheduled = self.dropout_until == 0 or self.num_updates < self.dropout_until
+        return self.training and scheduled and self.dropout > 0.0 and self.num_layers > 1
+
     def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
         """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.rows`."""
-        dropout_on = input_dropout and (self.dropout_until == 0 or self.num_updates < self.dropout_until)
         first, *later = self.layers
-        hidden = F.linear(self.filters(ids) * self.o, first)  # (N, D_o) -> (N, D_inter)
+        # W1 (m * o) = (W1 * o) m: as the filters need no gradient, this saves one of three products.
+        vectors = F.linear(self.filters(ids), first * self.o)  # (N, D_o) -> (N, D_inter)
         for layer in later:
-            hidden = F.dropout(F.relu(hidden), self.dropout, self.training and dropout_on)
-            hidden = F.linear(hidden, layer)  # -> (N, D_e)
-        return hidden
+            vectors = F.dropout(F.relu(vectors), self.dropout, input_dropout and self.input_dropout_is_on)
+            vectors = F.linear(vectors, layer)  # -> (N, D_e)
+        return vectors
+
+    def build_matrix(self) -> Tensor:
+        """All vectors, (V, D_e), without dropout, differentiable; in float32 when computed in a half type."""
+        first, *later = self.layers
+        # The dtype that a matrix product has here: that of the parameters, or that of an autocast region.
+        dtype = F.linear(first.new_zeros(1, 1), first.new_zeros(1, 1)).dtype
+        wide = torch.float64 if first.dtype == torch.float64 else torch.float32
+        layer = self._filter_sums_for(dtype) or FilterProducts(self.filters)
+        with torch.autocast(first.device.type, enabled=False):
+            weight = layer.prepare(first.to(wide) * self.o.to(wide))
+        return alone_matrix(layer, (self.num_embeddings, self.embedding_dim), weight, later, dtype)
+
+    def _filter_sums_for(self, dtype: torch.dtype) -> FilterSums | None:
+        if self.filters.codes.device.type != "cpu" or dtype not in (torch.float32, torch.float64):
+            return None
+        if self._filter_sums is None:
+            self._filter_sums = FilterSums(self.filters)
+        return self._filter_sums

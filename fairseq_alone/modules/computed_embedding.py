@@ -1,8 +1,12 @@
 """What all embeddings without a table share: look-ups, the whole matrix, and its cache."""
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from fairseq_alone.modules.matrix_of_update import MatrixOfUpdate
 
 # Activations of one chunk of the matrix, in values. Larger chunks gain no speed and cost memory.
 _CHUNK_VALUES = 2**22
@@ -14,7 +18,8 @@ class ComputedEmbedding(nn.Module):
     ``forward(ids)`` equals ``matrix()[ids]`` whenever dropout is off. Subclasses offer :meth:`rows`.
 
     In evaluation without gradients the matrix is computed once and kept, until the module is trained again, loaded,
-    moved or converted.
+    moved or converted. In training it is computed whenever it is asked for, or once per update: see
+    :meth:`once_per_update`.
 
     Args:
         num_embeddings: vocabulary size V.
@@ -28,6 +33,7 @@ class ComputedEmbedding(nn.Module):
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
         self._cached_matrix: Tensor | None = None
+        self._update: MatrixOfUpdate | None = None
 
     def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
         """Compute the vectors of words.
@@ -48,20 +54,80 @@ class ComputedEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up words: ``(...) -> (..., D_e)``. In training, every distinct word is computed once."""
-        if self._may_cache():
+        if self._may_cache() or (self._reads_matrix_of_update() and not self.input_dropout_is_on):
             return F.embedding(ids, self.matrix())
         distinct, positions = ids.unique(return_inverse=True)
         return F.embedding(positions, self.rows(distinct, input_dropout=True))
 
     def matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout. Differentiable when gradients are enabled."""
+        if self._reads_matrix_of_update():
+            return self._update.read()
         if not self._may_cache():
-            return self.rows(self._all_ids())
+            return self.build_matrix().to(self._dtype())
         if self._cached_matrix is None:
             # The cache outlives an autocast region, so it is made in the dtype of the parameters.
             with torch.autocast(self._all_ids().device.type, enabled=False):
                 self._cached_matrix = self._matrix_by_chunks()
         return self._cached_matrix
+
+    def build_matrix(self) -> Tensor:
+        """Compute all vectors, (V, D_e), differentiable; in the dtype of the parameters or a wider one."""
+        return self.rows(self._all_ids())
+
+    @property
+    def input_dropout_is_on(self) -> bool:
+        """Whether look-ups differ from rows of the matrix."""
+        return False
+
+    @contextlib.contextmanager
+    def once_per_update(self):
+        """Within this context the matrix is computed once, at its first use, however often it is used.
+
+        For gradient accumulation: the micro-batches read one matrix, their gradients add up beside it in float32, and
+        reach the parameters at the end of the context, in one backward pass of the embedding::
+
+            for micro_batches in updates:
+                optimizer.zero_grad()
+                with embedding.once_per_update():
+                    for ids, targets in micro_batches:
+                        features = body(embedding(ids))
+                        logits = projection(features)  # a TiedProjection of the embedding
+                        F.cross_entropy(logits, targets).backward()
+                clip_grad_norm_(parameters, 1.0)
+                optimizer.step()
+
+        Change no parameters within. After an error within, the gradient is dropped. Not for
+        ``DistributedDataParallel``, which expects the embedding's gradients from each backward pass.
+        """
+        self.begin_update()
+        try:
+            yield
+            self.push_gradient()
+        finally:
+            self.end_update()
+
+    def begin_update(self) -> None:
+        """Begin what :meth:`once_per_update` does. RuntimeError: it has begun already."""
+        if self._update is not None:
+            raise RuntimeError("the embedding is within an update already")
+        self._update = MatrixOfUpdate(self.build_matrix, self._dtype())
+
+    def push_gradient(self) -> None:
+        """Add the gradient that has come in since the beginning to those of the parameters."""
+        if self._update is not None:
+            self._update.push_gradient()
+
+    def drop_gradient(self) -> None:
+        """Forget the gradient that has come in, as the gradients of parameters are zeroed."""
+        if self._update is not None:
+            self._update.drop()
+
+    def end_update(self) -> bool:
+        """End the update. Tells whether a gradient had come in and was neither pushed nor dropped."""
+        lost = self._update is not None and self._update.gradient_waits
+        self._update = None
+        return lost
 
     @property
     def weight(self) -> Tensor:
@@ -80,6 +146,12 @@ class ComputedEmbedding(nn.Module):
             self._cached_matrix = None
         return may_cache
 
+    def _reads_matrix_of_update(self) -> bool:
+        return self._update is not None and self.training
+
+    def _dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
     def _all_ids(self) -> Tensor:
         return torch.arange(self.num_embeddings, device=next(self.parameters()).device)
 
@@ -90,12 +162,17 @@ class ComputedEmbedding(nn.Module):
             matrix[ids[0] : ids[-1] + 1] = self.rows(ids)
         return matrix
 
-    def _apply(self, fn, *args, **kwargs):
+    def _forget_matrices(self) -> None:
+        if self._update is not None:
+            raise RuntimeError("parameters must not be loaded, moved or converted within an update")
         self._cached_matrix = None
+
+    def _apply(self, fn, *args, **kwargs):
+        self._forget_matrices()
         return super()._apply(fn, *args, **kwargs)
 
     def _load_from_state_dict(self, *args):
-        self._cached_matrix = None
+        self._forget_matrices()
         super()._load_from_state_dict(*args)
 
     def extra_repr(self) -> str:

@@ -1,0 +1,84 @@
+"""The whole matrix of ALONE and its gradient, chunk by chunk over the vocabulary."""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Values of a hidden layer in one chunk: small enough for little memory, large enough that adding up the chunks'
+# gradients costs next to nothing.
+_CHUNK_VALUES = 2**22
+
+
+def alone_matrix(first_layer, size: tuple[int, int], weight: Tensor, later: list[Tensor], dtype: torch.dtype) -> Tensor:
+    """The vectors of all words (equation 3), differentiable in ``weight`` and ``later``.
+
+    Nothing of the size V x D_inter is made or kept: the gradient computes the hidden layers again.
+
+    Args:
+        first_layer: :class:`~fairseq_alone.modules.first_layer.FilterProducts` or ``FilterSums``.
+        size: (V, D_e).
+        weight: what ``first_layer.prepare`` made of ``W1 * o``, in float32 or float64.
+        later: the matrices of the other layers, each (output size, input size), in any floating type.
+        dtype: what the products are computed in. With a half type, gradients are summed in float32 all the same.
+
+    Returns:
+        (V, D_e), in the dtype of ``weight``.
+    """
+    return _AloneMatrix.apply(first_layer, size, dtype, weight, *later)
+
+
+class _AloneMatrix(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, first_layer, size, dtype: torch.dtype, weight: Tensor, *later: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, *later)
+        ctx.first_layer, ctx.dtype = first_layer, dtype
+        matrix = weight.new_empty(size)
+        with torch.autocast(weight.device.type, enabled=False):
+            first, *rest = (layer.to(dtype) for layer in (weight, *later))
+            for start, stop in _chunks(size[0], later):
+                vectors = first_layer.hidden(first, start, stop)  # (N, D_inter)
+                for layer in rest:
+                    vectors = vectors.relu_() @ layer.t()  # (N, D_inter) -> (N, D_e)
+                matrix[start:stop] = vectors
+        return matrix
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        weight, *later = ctx.saved_tensors
+        first_layer, dtype = ctx.first_layer, ctx.dtype
+        scale = _half_scale(gradient) if dtype == torch.float16 else None
+        sums = [torch.zeros_like(layer, dtype=weight.dtype) for layer in (weight, *later)]
+        with torch.autocast(weight.device.type, enabled=False):
+            first, *rest = (layer.to(dtype) for layer in (weight, *later))
+            for start, stop in _chunks(gradient.size(0), later):
+                part = gradient[start:stop] if scale is None else gradient[start:stop] / scale
+                part = part.to(dtype)  # (N, D_e)
+                inputs = [first_layer.hidden(first, start, stop).relu_()] if rest else []  # (N, D_inter)
+                for layer in rest[:-1]:
+                    inputs.append((inputs[-1] @ layer.t()).relu_())  # (N, D_inter)
+                for layer, hidden, total in reversed(list(zip(rest, inputs, sums[1:], strict=True))):
+                    total += part.t() @ hidden  # (D_e, N) x (N, D_inter)
+                    part = part @ layer  # (N, D_e) -> (N, D_inter)
+                    part *= hidden.sign_()  # one where the ReLU let the value through, else zero
+                first_layer.add_gradient(sums[0], part, start, stop)
+        if scale is not None:
+            sums = [total * scale for total in sums]
+        needed = ctx.needs_input_grad[3:]
+        return None, None, None, *(total if need else None for total, need in zip(sums, needed, strict=True))
+
+
+def _chunks(num_embeddings: int, later) -> list[tuple[int, int]]:
+    """The vocabulary in pieces (start, stop)."""
+    widest = max((max(layer.shape) for layer in later), default=1)
+    step = max(1, _CHUNK_VALUES // widest)
+    return [(start, min(start + step, num_embeddings)) for start in range(0, num_embeddings, step)]
+
+
+def _half_scale(gradient: Tensor) -> Tensor:
+    """The power of two that brings the largest value to between a half and one, so that no product overflows.
+
+    An infinite or undefined value makes everything undefined, which a loss scaler sees.
+    """
+    largest = gradient.abs().amax().clamp(min=torch.finfo(gradient.dtype).tiny)
+    return torch.exp2(largest.log2().ceil())

@@ -1,0 +1,50 @@
+"""The matrix of one optimizer update: built once, read by every micro-batch, its gradient pushed through once."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+class MatrixOfUpdate:
+    """A matrix that is built at its first use and stays until its gradient has been pushed through, or dropped.
+
+    What the micro-batches read is detached from how it was built. Their gradients add up beside it, in float32 at
+    least, and go through the parameters in one backward pass.
+
+    Args:
+        build: makes the matrix (V, D_e), differentiable.
+        dtype: what it is read in.
+    """
+
+    def __init__(self, build: Callable[[], Tensor], dtype: torch.dtype):
+        self._build = build
+        self._dtype = dtype
+        self.drop()
+
+    def read(self) -> Tensor:
+        """The matrix (V, D_e). Its gradient is kept here."""
+        if self._read is None:
+            with torch.enable_grad():
+                self._built = self._build()
+                if self._built.dtype in (torch.float16, torch.bfloat16):
+                    self._built = self._built.float()
+                self._leaf = self._built.detach().requires_grad_(self._built.requires_grad)
+                # Converting keeps nothing for its gradient, so any number of backward passes may go through it.
+                self._read = self._leaf.to(self._dtype)
+        return self._read
+
+    @property
+    def gradient_waits(self) -> bool:
+        """Whether a gradient has come in and was not pushed through."""
+        return self._leaf is not None and self._leaf.grad is not None
+
+    def push_gradient(self) -> None:
+        """Add the gradient to those of the parameters, and forget the matrix. Nothing happens when none came in."""
+        if self.gradient_waits:
+            self._built.backward(self._leaf.grad)
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget the matrix and its gradient."""
+        self._built = self._leaf = self._read = None
