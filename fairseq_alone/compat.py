@@ -73,6 +73,7 @@ def install() -> None:
     _wrap_checkpoint_loading()
     _wrap_trainer_loading()
     _wrap_object_broadcast()
+    _wrap_updates()
     _print_user_errors_as_one_sentence()
 
 
@@ -196,6 +197,46 @@ def _wrap_object_broadcast() -> None:
         return objects[0]
 
     utils._broadcast_object_slow = broadcast_object_slow
+
+
+def _wrap_updates() -> None:
+    # No argument or hook of fairseq tells where an update begins and ends, yet these methods run at known points of it:
+    # all_reduce_grads once, after all micro-batches and before gradients are reduced, scaled and clipped.
+    from fairseq import models
+    from fairseq.optim.fairseq_optimizer import FairseqOptimizer
+    from fairseq.trainer import Trainer
+
+    from fairseq_alone.models import matrix_updates
+
+    train_step, zero_grad = Trainer.train_step, Trainer.zero_grad
+    all_reduce_grads = FairseqOptimizer.all_reduce_grads
+    wrap_model = models.DistributedFairseqModel
+
+    @functools.wraps(train_step)
+    def train_step_with_matrices(self, *args, **kwargs):
+        with matrix_updates.update_of(self.model, self.cfg.distributed_training.ddp_backend):
+            return train_step(self, *args, **kwargs)
+
+    @functools.wraps(zero_grad)
+    def zero_grad_with_matrices(self):
+        matrix_updates.drop_gradients(self.model)
+        zero_grad(self)
+
+    @functools.wraps(all_reduce_grads)
+    def all_reduce_grads_with_matrices(self, module):
+        matrix_updates.push_gradients(module)
+        all_reduce_grads(self, module)
+
+    @functools.wraps(wrap_model)
+    def wrap_model_with_matrices(args, model, process_group, device):
+        def wrap():
+            return wrap_model(args, model, process_group, device)
+
+        return matrix_updates.wrap_for_ddp(wrap, args.ddp_backend, model, process_group)
+
+    Trainer.train_step, Trainer.zero_grad = train_step_with_matrices, zero_grad_with_matrices
+    FairseqOptimizer.all_reduce_grads = all_reduce_grads_with_matrices
+    models.DistributedFairseqModel = wrap_model_with_matrices
 
 
 def _print_user_errors_as_one_sentence() -> None:

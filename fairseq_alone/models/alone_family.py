@@ -37,6 +37,9 @@ class AloneFamily(EmbeddingFamily):
                             help="switch that dropout off from update N on; 0 keeps it on")
         parser.add_argument("--alone-fix-base", action="store_true",
                             help="do not train the base vector (the paper's ablation)")
+        parser.add_argument("--alone-rebuild", choices=["update", "forward"],
+                            help="compute the embedding matrix once per update (the default, always faster) or in "
+                                 "each forward pass; both train alike")
         # fmt: on
 
     @classmethod
@@ -54,6 +57,7 @@ class AloneFamily(EmbeddingFamily):
         args.alone_dropout = getattr(args, "alone_dropout", 0.0)
         args.alone_dropout_until = getattr(args, "alone_dropout_until", 0)
         args.alone_fix_base = getattr(args, "alone_fix_base", False)
+        args.alone_rebuild = getattr(args, "alone_rebuild", "update")
 
     @classmethod
     def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> AloneEmbedding:
@@ -69,7 +73,7 @@ class AloneFamily(EmbeddingFamily):
             seed=args.alone_seed,
             stream=stream,
         )
-        return AloneEmbedding(
+        embedding = AloneEmbedding(
             settings,
             embed_dim,
             padding_idx,
@@ -79,3 +83,6 @@ class AloneFamily(EmbeddingFamily):
             dropout_until=args.alone_dropout_until,
             fix_base=args.alone_fix_base,
         )
+        # Checkpoints of version 0.1.0 were trained without the flag.
+        embedding.rebuild = getattr(args, "alone_rebuild", "update")
+        return embedding

@@ -32,6 +32,10 @@ class ComputedEmbedding(nn.Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
+        #: What a trainer that can do either should do: build the matrix once per "update", or in each "forward" pass.
+        self.rebuild = "forward"
+        #: Whether an output layer needs the whole matrix anyway, so that look-ups may as well read it.
+        self.serves_output = False
         self._cached_matrix: Tensor | None = None
         self._update: MatrixOfUpdate | None = None
 
@@ -54,7 +58,7 @@ class ComputedEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up words: ``(...) -> (..., D_e)``. In training, every distinct word is computed once."""
-        if self._may_cache() or (self._reads_matrix_of_update() and not self.input_dropout_is_on):
+        if self._may_cache() or self._looks_up_in_update():
             return F.embedding(ids, self.matrix())
         distinct, positions = ids.unique(return_inverse=True)
         return F.embedding(positions, self.rows(distinct, input_dropout=True))
@@ -111,7 +115,12 @@ class ComputedEmbedding(nn.Module):
         """Begin what :meth:`once_per_update` does. RuntimeError: it has begun already."""
         if self._update is not None:
             raise RuntimeError("the embedding is within an update already")
-        self._update = MatrixOfUpdate(self.build_matrix, self._dtype())
+        self._update = MatrixOfUpdate(self.build_matrix, list(self.parameters()), self._dtype())
+
+    @property
+    def in_update(self) -> bool:
+        """Whether an update has begun and not ended."""
+        return self._update is not None
 
     def push_gradient(self) -> None:
         """Add the gradient that has come in since the beginning to those of the parameters."""
@@ -149,6 +158,11 @@ class ComputedEmbedding(nn.Module):
     def _reads_matrix_of_update(self) -> bool:
         return self._update is not None and self.training
 
+    def _looks_up_in_update(self) -> bool:
+        # For input words alone a whole matrix would be too much.
+        worthwhile = self.serves_output or (self._update is not None and self._update.is_built)
+        return worthwhile and self._reads_matrix_of_update() and not self.input_dropout_is_on
+
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
 
@@ -174,6 +188,10 @@ class ComputedEmbedding(nn.Module):
     def _load_from_state_dict(self, *args):
         self._forget_matrices()
         super()._load_from_state_dict(*args)
+
+    def __getstate__(self) -> dict:
+        # A copy, like that of fairseq's moving average of models, is in no update.
+        return {**self.__dict__, "_cached_matrix": None, "_update": None}
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""

@@ -14,18 +14,23 @@ class MatrixOfUpdate:
 
     Args:
         build: makes the matrix (V, D_e), differentiable.
+        parameters: what it is made of.
         dtype: what it is read in.
     """
 
-    def __init__(self, build: Callable[[], Tensor], dtype: torch.dtype):
+    def __init__(self, build: Callable[[], Tensor], parameters: list[Tensor], dtype: torch.dtype):
         self._build = build
+        self._parameters = parameters
         self._dtype = dtype
         self.drop()
 
     def read(self) -> Tensor:
         """The matrix (V, D_e). Its gradient is kept here."""
-        if self._read is None:
-            with torch.enable_grad():
+        if not self.is_built:
+            self._versions = self._current_versions()
+            # The first read may be in a region whose activations are computed again for the gradient (checkpointing).
+            # It hooks what is saved within it, yet the matrix is not computed again: the second time it is there.
+            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_unchanged, _unchanged):
                 self._built = self._build()
                 if self._built.dtype in (torch.float16, torch.bfloat16):
                     self._built = self._built.float()
@@ -35,16 +40,36 @@ class MatrixOfUpdate:
         return self._read
 
     @property
+    def is_built(self) -> bool:
+        """Whether the matrix is there."""
+        return self._read is not None
+
+    @property
     def gradient_waits(self) -> bool:
         """Whether a gradient has come in and was not pushed through."""
         return self._leaf is not None and self._leaf.grad is not None
 
     def push_gradient(self) -> None:
-        """Add the gradient to those of the parameters, and forget the matrix. Nothing happens when none came in."""
+        """Add the gradient to those of the parameters, and forget the matrix. Nothing happens when none came in.
+
+        Raises:
+            RuntimeError: a parameter was changed since the matrix was built.
+        """
         if self.gradient_waits:
+            if self._versions != self._current_versions():
+                raise RuntimeError("parameters were changed within an update, before the gradient reached them")
             self._built.backward(self._leaf.grad)
         self.drop()
 
     def drop(self) -> None:
         """Forget the matrix and its gradient."""
         self._built = self._leaf = self._read = None
+        self._versions: list[int] = []
+
+    def _current_versions(self) -> list[int]:
+        # Most optimizers count up, though not all (fairseq's write to .data): a guard for loops that are wrong.
+        return [parameter._version for parameter in self._parameters]
+
+
+def _unchanged(tensor: Tensor) -> Tensor:
+    return tensor

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+
 
 class TiedProjection(nn.Module):
     """Logits as products of features and an embedding's rows (Press and Wolf, section 2).
@@ -19,6 +21,8 @@ class TiedProjection(nn.Module):
     def __init__(self, embedding: nn.Module):
         super().__init__()
         self.__dict__["embedding"] = embedding
+        if isinstance(embedding, ComputedEmbedding):
+            embedding.serves_output = True
 
     def forward(self, features: Tensor) -> Tensor:
         """``(..., D_e) -> (..., V)``, without bias."""

@@ -1,0 +1,113 @@
+"""Where fairseq's training begins and ends an update: the matrix of an embedding is built once between the two.
+
+``compat.py`` has these functions called from fairseq's own; see there for the seams. The order within an update is:
+gradients zeroed, micro-batches, :func:`push_gradients`, gradients reduced (``legacy_ddp``), scaled and clipped, step.
+"""
+
+import contextlib
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from fairseq_alone.errors import UserError
+from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+
+# What distributes the work of several processes, as fairseq names it. The first two are PyTorch's, the others reduce
+# gradients at the end of an update.
+_PYTORCH_DDP = ("c10d", "pytorch_ddp")
+_LEGACY_DDP = ("no_c10d", "legacy_ddp")
+_INSTEAD = "use --ddp-backend legacy_ddp or pytorch_ddp"
+
+
+def built_once_per_update(model: nn.Module) -> list[ComputedEmbedding]:
+    """The embeddings in ``model`` whose matrix is to be built once per update, each once."""
+    return [
+        module for module in model.modules() if isinstance(module, ComputedEmbedding) and module.rebuild == "update"
+    ]
+
+
+@contextlib.contextmanager
+def update_of(model: nn.Module, ddp_backend: str):
+    """One update of fairseq's trainer. Does nothing within another: fairseq repeats an update within itself.
+
+    Raises:
+        UserError: the backend shards parameters, or it ended the update without :func:`push_gradients`.
+    """
+    if ddp_backend == "fully_sharded" and any(isinstance(module, ComputedEmbedding) for module in model.modules()):
+        raise UserError(f"--ddp-backend fully_sharded does not work with a computed embedding: {_INSTEAD}")
+    embeddings = [embedding for embedding in built_once_per_update(model) if not embedding.in_update]
+    for embedding in embeddings:
+        embedding.begin_update()
+    finished = False
+    try:
+        yield
+        finished = True
+    finally:
+        lost = [embedding.end_update() for embedding in embeddings]
+        if finished and any(lost):
+            raise UserError(
+                f"--ddp-backend {ddp_backend} ended an update without the gradient of the embedding: {_INSTEAD}, or "
+                "--alone-rebuild forward"
+            )
+
+
+def push_gradients(model: nn.Module) -> None:
+    """Push what the micro-batches left through the embeddings. Called before gradients are reduced, once per update."""
+    embeddings = built_once_per_update(model)
+    for embedding in embeddings:
+        embedding.push_gradient()
+    for wrapper in model.modules():
+        if isinstance(wrapper, DistributedDataParallel):
+            # It reduced all others during the last backward pass; these were kept out of it.
+            _average_gradients(embeddings, wrapper.process_group)
+
+
+def drop_gradients(model: nn.Module) -> None:
+    """Drop what the micro-batches left, as the gradients of parameters are zeroed: after an OOM, for example."""
+    for embedding in built_once_per_update(model):
+        embedding.drop_gradient()
+
+
+def wrap_for_ddp(wrap, ddp_backend: str, model: nn.Module, process_group):
+    """Call ``wrap()``, which wraps ``model`` for several processes, so that it works with :func:`push_gradients`.
+
+    Raises:
+        UserError: with this backend nothing is known about the gradients.
+    """
+    parameters = _parameters(built_once_per_update(model))
+    if not parameters or ddp_backend in _LEGACY_DDP:
+        return wrap()
+    if ddp_backend not in _PYTORCH_DDP:
+        raise UserError(
+            f"--ddp-backend {ddp_backend} does not work with an embedding built once per update: {_INSTEAD}, or "
+            "--alone-rebuild forward"
+        )
+    # DDP would wait for their gradients in every backward pass, where they get none.
+    model._ddp_params_and_buffers_to_ignore = [
+        name
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if any(parameter is ours for ours in parameters)
+    ]
+    wrapped = wrap()
+    # DDP makes all processes start from the values of the first; not so for these.
+    for parameter in parameters:
+        source = torch.distributed.get_global_rank(process_group, 0)
+        torch.distributed.broadcast(parameter.data, source, group=process_group)
+    return wrapped
+
+
+def _parameters(embeddings: list[ComputedEmbedding]) -> list[nn.Parameter]:
+    return [parameter for embedding in embeddings for parameter in embedding.parameters()]
+
+
+def _average_gradients(embeddings: list[ComputedEmbedding], process_group) -> None:
+    world_size = torch.distributed.get_world_size(process_group)
+    for parameter in _parameters(embeddings):
+        if parameter.requires_grad:
+            # A process whose micro-batches all failed has none; all must take part.
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            # Divided first, as DDP does, so that a half type does not overflow.
+            parameter.grad.div_(world_size)
+            torch.distributed.all_reduce(parameter.grad, group=process_group)
