@@ -1,6 +1,5 @@
 """The criterions with the augmented loss beside those they extend, on small models in this process."""
 
-import argparse
 import dataclasses
 import math
 
@@ -8,10 +7,9 @@ import pytest
 import torch
 from fairseq.criterions.cross_entropy import CrossEntropyCriterion
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
-from fairseq.data import Dictionary
 from fairseq.logging import metrics
-from fairseq.models import ARCH_MODEL_REGISTRY
-from fairseq.models.transformer import base_architecture
+from small_models import Task
+from small_models import build as build_model
 
 from fairseq_alone.criterions.cross_entropy_with_augmented_loss import (
     CrossEntropyWithAugmentedLoss,
@@ -22,7 +20,6 @@ from fairseq_alone.criterions.label_smoothed_cross_entropy_with_augmented_loss i
     LabelSmoothedCrossEntropyWithAugmentedLossConfig,
 )
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.alone_family import AloneFamily
 from fairseq_alone.modules.augmented_loss import augmented_loss
 
 PAD = 1
@@ -30,22 +27,13 @@ PAD = 1
 
 @pytest.fixture
 def task():
-    words = Dictionary()
-    for number in range(16):
-        words.add_symbol(f"w{number}")
-    return argparse.Namespace(source_dictionary=words, target_dictionary=words)
+    return Task(source=20, target=20)
 
 
 @pytest.fixture(params=["transformer", "transformer_alone"])
 def model(request, task):
-    args = argparse.Namespace(share_all_embeddings=True, dropout=0.0)
-    for side in ("encoder", "decoder"):
-        for setting, value in (("embed_dim", 8), ("ffn_embed_dim", 8), ("layers", 1), ("attention_heads", 2)):
-            setattr(args, f"{side}_{setting}", value)
-    base_architecture(args)
-    AloneFamily.fill_defaults(args, inter_dim=12)
     torch.manual_seed(1)
-    return ARCH_MODEL_REGISTRY[request.param].build_model(args, task)
+    return build_model(request.param, "--share-all-embeddings", task=task)
 
 
 @pytest.fixture
@@ -294,13 +282,8 @@ def test_malformed_word_vectors_name_file_and_line(task, tmp_path, text, words):
 
 
 def test_the_penalty_of_a_regularised_projection_is_added(criterions, task, sample):
-    args = argparse.Namespace(output_projection_regularization=0.15, dropout=0.0)
-    for side in ("encoder", "decoder"):
-        for setting, value in (("embed_dim", 8), ("ffn_embed_dim", 8), ("layers", 1), ("attention_heads", 2)):
-            setattr(args, f"{side}_{setting}", value)
-    base_architecture(args)
-    AloneFamily.fill_defaults(args, inter_dim=12)
-    model = ARCH_MODEL_REGISTRY["transformer_alone"].build_model(args, task)
+    flags = ["--output-projection-regularization=0.15", "--criterion=cross_entropy_with_augmented_loss"]
+    model = build_model("transformer_alone", *flags, task=task)
     ours, theirs = criterions
     criterion = ours(0.0)
     loss, size, log = criterion(model, sample)
