@@ -45,9 +45,9 @@ def read_run(run_dir: str) -> dict:
     """What is known about one run, all of it JSON values.
 
     Returns:
-        ``embedding`` (kind), ``tying``, ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the model without
-        the optimizer's state), ``best_valid_ppl``, ``last_valid_ppl`` (None without validation), ``updates``,
-        ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` (None before evaluate.sh).
+        ``embedding`` (kind), ``tying``, ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the
+        model without the optimizer's state), ``best_valid_ppl``, ``last_valid_ppl`` (None without validation),
+        ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` (None before evaluate.sh).
 
     Raises:
         UserError: the log or the checkpoint is missing or unreadable.
