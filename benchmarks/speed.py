@@ -54,31 +54,40 @@ def measured(tool: str, flags: list, threads: int) -> tuple[str, dict]:
     return done.stdout + done.stderr, json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def measure(model_flags: list, args: argparse.Namespace, folder: str) -> dict:
-    """Train and decode one model once."""
-    device = ["--cpu"] if args.cpu else ["--fp16"]
-    common = [args.data, "--user-dir", USER_DIR, "--required-batch-size-multiple", 1, "--num-workers", 0, *device]
+def measure_training(model_flags: list, args: argparse.Namespace, folder: str) -> dict:
+    """Train one model once; its checkpoint stays in ``folder``."""
     training = [
         *("--optimizer", "adam", "--lr", 1e-3, "--criterion", "label_smoothed_cross_entropy"),
         *("--label-smoothing", 0.1, "--max-tokens", args.max_tokens, "--update-freq", args.update_freq),
-        *("--max-update", args.updates, "--log-format", "json", "--log-interval", 5, "--dropout", 0.2),
-        *("--share-all-embeddings", "--disable-validation", "--save-dir", folder, "--no-epoch-checkpoints"),
+        *("--max-update", args.updates, "--log-format", "json", "--log-interval", max(1, 5 // args.update_freq)),
+        *("--dropout", 0.2, "--share-all-embeddings", "--disable-validation", "--save-dir", folder),
+        "--no-epoch-checkpoints",
     ]
-    log, train_memory = measured("train", [*common, *training, *SHAPES[args.shape], *model_flags], args.threads)
+    log, memory = measured("train", [*common_flags(args), *training, *SHAPES[args.shape], *model_flags], args.threads)
     speeds = [float(json.loads(line)["wps"]) for line in re.findall(r"\| train_inner \| ({.*})", log)]
-    checkpoint = Path(folder) / "checkpoint_last.pt"
-    length = ["--min-len", args.length, "--max-len-a", 0, "--max-len-b", args.length]
-    decoding = ["--path", checkpoint, "--beam", 4, "--batch-size", 50, *length, "--gen-subset", "test"]
-    output, decode_memory = measured("generate", [*common, *decoding], args.threads)
-    memory = "host_bytes" if args.cpu else "gpu_bytes"
     return {
         # The first lines hold fairseq's warm-up.
         "train_words_per_second": statistics.median(speeds[2:]),
-        "decode_sentences_per_second": float(re.search(r"\(([\d.]+) sentences/s", output).group(1)),
-        "train_memory_bytes": train_memory[memory],
-        "decode_memory_bytes": decode_memory[memory],
-        "checkpoint_bytes": checkpoint.stat().st_size,
+        "train_memory_bytes": memory["host_bytes" if args.cpu else "gpu_bytes"],
+        "checkpoint_bytes": (Path(folder) / "checkpoint_last.pt").stat().st_size,
     }
+
+
+def measure_decoding(args: argparse.Namespace, folder: str) -> dict:
+    """Decode once with the checkpoint that :func:`measure_training` left in ``folder``."""
+    length = ["--min-len", args.length, "--max-len-a", 0, "--max-len-b", args.length]
+    decoding = ["--path", Path(folder) / "checkpoint_last.pt", "--beam", 4, "--batch-size", 50, *length]
+    output, memory = measured("generate", [*common_flags(args), *decoding, "--gen-subset", "test"], args.threads)
+    return {
+        "decode_sentences_per_second": float(re.search(r"\(([\d.]+) sentences/s", output).group(1)),
+        "decode_memory_bytes": memory["host_bytes" if args.cpu else "gpu_bytes"],
+    }
+
+
+def common_flags(args: argparse.Namespace) -> list:
+    """Flags of training and decoding."""
+    device = ["--cpu"] if args.cpu else ["--fp16"]
+    return [args.data, "--user-dir", USER_DIR, "--required-batch-size-multiple", 1, "--num-workers", 0, *device]
 
 
 def table(results: dict[str, list[dict]]) -> str:
@@ -129,7 +138,8 @@ def main() -> None:
         for _ in range(args.rounds):
             for name, flags in models.items():
                 with tempfile.TemporaryDirectory() as folder:
-                    results[name].append(measure(flags, args, folder))
+                    trained = measure_training(flags, args, folder)
+                    results[name].append({**trained, **measure_decoding(args, folder)})
                 progress.update()
     device = "CPU" if args.cpu else torch.cuda.get_device_name()
     setting = {

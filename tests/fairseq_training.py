@@ -17,7 +17,13 @@ SIDES = [
 ]
 FLAGS = ["--arch=transformer_alone", "--dropout=0.1", "--cpu"]
 # A large epsilon: with a small one Adam makes rounding noise in gradients that should be zero a full step.
-FLAGS += ["--optimizer=adam", "--adam-eps=1e-3", "--lr=0.01", "--criterion=label_smoothed_cross_entropy", "--label-smoothing=0.1"]
+FLAGS += [
+    "--optimizer=adam",
+    "--adam-eps=1e-3",
+    "--lr=0.01",
+    "--criterion=label_smoothed_cross_entropy",
+    "--label-smoothing=0.1",
+]
 VOCABULARY = 50
 
 
@@ -52,7 +58,13 @@ def micro_batch(generator: torch.Generator, sentences: int = 3) -> dict:
         previous[row, : length + 1] = torch.cat([torch.tensor([2]), words.flip(0)])
     net_input = {"src_tokens": source, "src_lengths": lengths + 1, "prev_output_tokens": previous}
     tokens = int(lengths.sum()) + sentences
-    return {"id": torch.arange(sentences), "nsentences": sentences, "ntokens": tokens, "net_input": net_input, "target": target}
+    return {
+        "id": torch.arange(sentences),
+        "nsentences": sentences,
+        "ntokens": tokens,
+        "net_input": net_input,
+        "target": target,
+    }
 
 
 def updates(sizes, seed: int = 1) -> list[list[dict]]:

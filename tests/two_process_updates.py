@@ -11,7 +11,7 @@ from fairseq.distributed import utils as distributed_utils
 from fairseq.models import distributed_fairseq_model
 from fairseq_training import parameters, train, trainer, updates
 
-from fairseq_alone.models.matrix_updates import built_once_per_update
+from fairseq_alone.models.matrix_updates import built_once_per_update, push_gradients
 
 torch.set_num_threads(1)
 
@@ -26,7 +26,7 @@ def on_cpu(original):
     return wrap
 
 
-def run(rank: int, folder: str, backend: str, *flags, groups=None, out_of_memory=False) -> dict:
+def run(rank: int, folder: str, backend: str, *flags, out_of_memory=False) -> dict:
     """Train one case."""
     flags += ("--distributed-world-size", 2, "--distributed-rank", rank, "--distributed-backend", "gloo")
     flags += ("--distributed-init-method", f"file://{folder}/rendezvous", "--ddp-backend", backend)
@@ -34,10 +34,9 @@ def run(rank: int, folder: str, backend: str, *flags, groups=None, out_of_memory
     training = trainer(*flags)
     if not torch.distributed.is_initialized():
         distributed_utils.distributed_init(training.cfg)
-    if groups is None:
-        groups = updates([3, 1, 3, 2], seed=10 + rank)
-        if rank == 1:
-            groups[-1][-1] = {}  # an epoch whose last group is smaller here: fairseq repeats an old one, times zero
+    groups = updates([3, 1, 3, 2], seed=10 + rank)
+    if rank == 1:
+        groups[-1][-1] = {}  # an epoch whose last group is smaller here: fairseq repeats an old one, times zero
     training.reset_dummy_batch(updates([1], seed=20)[0][0])
     builds = []
     for embedding in built_once_per_update(training.get_model()):
@@ -58,7 +57,19 @@ def run(rank: int, folder: str, backend: str, *flags, groups=None, out_of_memory
         logs = train(training, groups)
     finally:
         LabelSmoothedCrossEntropyCriterion.forward = forward
-    return {"parameters": parameters(training), "logs": logs, "builds": len(builds)}
+    results = {"parameters": parameters(training), "logs": logs, "builds": len(builds)}
+    if backend == "pytorch_ddp":
+        results["one without gradient"] = average_with_a_rank_that_has_no_gradient(training, rank)
+    return results
+
+
+def average_with_a_rank_that_has_no_gradient(training, rank: int) -> list:
+    """Rank 0 has gradients of one, rank 1 none: both must take part, and end with one half."""
+    ours = [p for embedding in built_once_per_update(training.get_model()) for p in embedding.parameters()]
+    for parameter in ours:
+        parameter.grad = torch.ones_like(parameter) if rank == 0 else None
+    push_gradients(training.model)
+    return [parameter.grad for parameter in ours]
 
 
 def main() -> None:
@@ -69,16 +80,14 @@ def main() -> None:
     for backend in ("legacy_ddp", "pytorch_ddp"):
         for suffix, mode in (("", "update"), (", forward", "forward")):
             rebuild = ("--alone-rebuild", mode, "--clip-norm", 1)
-            results[backend + suffix] = run(rank, folder, backend, *rebuild)
-            untied = ("--tie-embeddings", "none", "--alone-dropout", 0.3)
-            results[f"{backend} untied{suffix}"] = run(rank, folder, backend, *rebuild, *untied)
-        # Together, the micro-batches of one process in test_matrix_updates.py.
-        shared = [group[rank::2] for group in updates([2, 4, 2], seed=5)]
-        results[f"{backend} shared"] = run(rank, folder, backend, "--dropout=0", groups=shared)
+            dropout = ("--alone-dropout", 0.3, "--alone-dropout-until", 2)
+            results[backend + suffix] = run(rank, folder, backend, *rebuild, *dropout)
     for suffix, mode in (("", "update"), (", forward", "forward")):
-        results[f"legacy_ddp out of memory{suffix}"] = run(
-            rank, folder, "legacy_ddp", "--alone-rebuild", mode, out_of_memory=True
-        )
+        rebuild = ("--alone-rebuild", mode)
+        untied = ("--tie-embeddings", "none", "--alone-dropout", 0.3)
+        results[f"pytorch_ddp untied{suffix}"] = run(rank, folder, "pytorch_ddp", *rebuild, *untied)
+        results[f"legacy_ddp out of memory{suffix}"] = run(rank, folder, "legacy_ddp", *rebuild, out_of_memory=True)
+    torch.distributed.destroy_process_group()
     torch.save(results, f"{folder}/{rank}.pt")
 
 

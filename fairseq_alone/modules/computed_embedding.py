@@ -65,7 +65,7 @@ class ComputedEmbedding(nn.Module):
 
     def matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout. Differentiable when gradients are enabled."""
-        if self._reads_matrix_of_update():
+        if self._update is not None:
             return self._update.read()
         if not self._may_cache():
             return self.build_matrix().to(self._dtype())
@@ -155,13 +155,11 @@ class ComputedEmbedding(nn.Module):
             self._cached_matrix = None
         return may_cache
 
-    def _reads_matrix_of_update(self) -> bool:
-        return self._update is not None and self.training
-
     def _looks_up_in_update(self) -> bool:
+        if self._update is None or self.input_dropout_is_on:
+            return False
         # For input words alone a whole matrix would be too much.
-        worthwhile = self.serves_output or (self._update is not None and self._update.is_built)
-        return worthwhile and self._reads_matrix_of_update() and not self.input_dropout_is_on
+        return self.serves_output or self._update.is_built
 
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype

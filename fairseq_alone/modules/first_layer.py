@@ -1,6 +1,6 @@
 """The first layer of ALONE, ``W1 (m_w * o) = (W1 * o) m_w``, for a range of words: two ways to the same numbers.
 
-Both take the weight ``W1 * o``, (D_inter, D_o), bring it into the form they need with ``prepare`` and then work on that.
+Both bring the weight ``W1 * o``, (D_inter, D_o), into the form they need with ``prepare`` and then work on that.
 """
 
 import torch

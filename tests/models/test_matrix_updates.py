@@ -272,14 +272,12 @@ def two_processes(tmp_path_factory):
     settings = {"env": {**environment(), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}, "cwd": ROOT}
     settings.update(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     processes = [subprocess.Popen([sys.executable, str(script), str(rank), str(folder)], **settings) for rank in (0, 1)]
-    outputs = [process.communicate(timeout=200)[0] for process in processes]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert all(process.returncode == 0 for process in processes), "\n".join(outputs)
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
-@pytest.mark.parametrize(
-    "case", ["legacy_ddp", "pytorch_ddp", "legacy_ddp untied", "pytorch_ddp untied", "legacy_ddp out of memory"]
-)
+@pytest.mark.parametrize("case", ["legacy_ddp", "pytorch_ddp", "pytorch_ddp untied", "legacy_ddp out of memory"])
 def test_two_processes(two_processes, case):
     """Both ranks hold the same parameters, and those of the ordinary way; the last group is a dummy on rank 1."""
     ours, others, theirs = two_processes[0][case], two_processes[1][case], two_processes[0][f"{case}, forward"]
@@ -291,12 +289,8 @@ def test_two_processes(two_processes, case):
         torch.testing.assert_close(value, theirs["parameters"][name], rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_two_processes_equal_one_with_all_micro_batches(two_processes):
-    one = reference("--dropout=0")
-    groups = updates([2, 4, 2], seed=5)
-    train(one, groups)
-    for backend in ("legacy_ddp", "pytorch_ddp"):
-        for name, value in parameters(one).items():
-            torch.testing.assert_close(
-                two_processes[0][f"{backend} shared"]["parameters"][name], value, rtol=1e-4, atol=1e-5, msg=name
-            )
+def test_a_process_without_gradient_takes_part(two_processes):
+    for results in two_processes:
+        gradients = results["pytorch_ddp"]["one without gradient"]
+        assert len(gradients) == 3
+        assert all((gradient == 0.5).all() for gradient in gradients)

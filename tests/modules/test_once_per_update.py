@@ -184,9 +184,13 @@ def test_recomputed_activations_give_the_same_gradients(embedding):
 
 
 def test_an_error_drops_the_gradient(embedding):
-    with pytest.raises(KeyError), embedding.once_per_update():
-        loss(embedding, IDS[0]).backward()
-        raise KeyError
+    def failing():
+        with embedding.once_per_update():
+            loss(embedding, IDS[0]).backward()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
     assert gradients(embedding) == [None] * len(gradients(embedding))
     assert not embedding.in_update
 
@@ -204,11 +208,16 @@ def test_a_dropped_gradient_is_gone(embedding):
 
 def test_a_step_within_an_update_is_an_error(embedding):
     optimizer = torch.optim.SGD(embedding.parameters(), lr=0.1)
-    with pytest.raises(RuntimeError, match="parameters were changed within an update"), embedding.once_per_update():
-        loss(embedding, IDS[0]).backward()
-        for parameter in embedding.parameters():
-            parameter.grad = torch.ones_like(parameter)
-        optimizer.step()
+
+    def wrong_loop():
+        with embedding.once_per_update():
+            loss(embedding, IDS[0]).backward()
+            for parameter in embedding.parameters():
+                parameter.grad = torch.ones_like(parameter)
+            optimizer.step()
+
+    with pytest.raises(RuntimeError, match="parameters were changed within an update"):
+        wrong_loop()
 
 
 @pytest.mark.parametrize("event", ["load", "convert", "begin"])
