@@ -4,5 +4,14 @@ from fairseq_alone.modules.alone_embedding import AloneEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
 from fairseq_alone.modules.tied_projection import TiedProjection
+from fairseq_alone.modules.variational_dropout import VariationalDropout, VariationalLSTMCell
 
-__all__ = ["AloneEmbedding", "FactorizedEmbedding", "FilterBank", "FilterSettings", "TiedProjection"]
+__all__ = [
+    "AloneEmbedding",
+    "FactorizedEmbedding",
+    "FilterBank",
+    "FilterSettings",
+    "TiedProjection",
+    "VariationalDropout",
+    "VariationalLSTMCell",
+]
