@@ -3,6 +3,8 @@
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
+from fairseq_alone.modules.regularized_projection import RegularizedProjection
+from fairseq_alone.modules.table_embedding import TableEmbedding
 from fairseq_alone.modules.tied_projection import TiedProjection
 from fairseq_alone.modules.variational_dropout import VariationalDropout, VariationalLSTMCell
 
@@ -11,6 +13,8 @@ __all__ = [
     "FactorizedEmbedding",
     "FilterBank",
     "FilterSettings",
+    "RegularizedProjection",
+    "TableEmbedding",
     "TiedProjection",
     "VariationalDropout",
     "VariationalLSTMCell",
