@@ -8,6 +8,22 @@ from torch import Tensor, nn
 from fairseq_alone.modules import VariationalDropout, VariationalLSTMCell
 
 
+class Scale(nn.Module):
+    """Multiplication by a constant."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``factor * x``."""
+        return self.factor * x
+
+    def extra_repr(self) -> str:
+        """The factor, for ``print(model)``."""
+        return f"{self.factor:g}"
+
+
 class LSTMLanguageModelDecoder(LSTMDecoder):
     """fairseq's LSTM decoder as a language model. An LSTM has no longest sequence.
 
@@ -15,10 +31,20 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
         dictionary: the words that are predicted.
         embed_tokens: the input embedding, any module with ``embedding_dim``.
         output_projection: maps features (..., out_embed_dim) to logits (..., V).
+        scale_embedding: multiply the word vectors by the square root of their size, as fairseq's Transformer does. An
+            embedding that starts small enough for the output layer is too small for the input of an LSTM.
         settings: ``hidden_size``, ``out_embed_dim``, ``num_layers``, ``dropout_in``, ``dropout_out``, ``residuals``.
     """
 
-    def __init__(self, dictionary, embed_tokens: nn.Module, output_projection: nn.Module, **settings):
+    def __init__(
+        self,
+        dictionary,
+        embed_tokens: nn.Module,
+        output_projection: nn.Module,
+        *,
+        scale_embedding: bool = True,
+        **settings,
+    ):
         super().__init__(
             dictionary,
             embed_dim=embed_tokens.embedding_dim,
@@ -30,6 +56,9 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
             **settings,
         )
         self.output_projection = output_projection
+        if scale_embedding:
+            # Between the look-up and the first layer fairseq calls this module only.
+            self.dropout_in_module = nn.Sequential(Scale(embed_tokens.embedding_dim**0.5), self.dropout_in_module)
 
     def output_layer(self, features: Tensor) -> Tensor:
         """``(B, T, out_embed_dim) -> (B, T, V)``."""
@@ -49,8 +78,9 @@ class VariationalLSTMDecoder(LSTMLanguageModelDecoder):
     """
 
     def __init__(self, *others, recurrent_dropout: float, dropout_in: float, dropout_out: float, **settings):
-        super().__init__(*others, dropout_in=dropout_in, dropout_out=dropout_out, **settings)
-        self.dropout_in_module = VariationalDropout(dropout_in)
+        # The word vectors: no dropout of fairseq's kind, then one mask for all steps.
+        super().__init__(*others, dropout_in=0.0, dropout_out=dropout_out, **settings)
+        self.dropout_in_module = nn.Sequential(self.dropout_in_module, VariationalDropout(dropout_in))
         # fairseq calls this one at every step, without saying for which layer; the cells and output_dropout replace it.
         self.dropout_out_module = nn.Identity()
         self.output_dropout = VariationalDropout(dropout_out)

@@ -22,9 +22,12 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
 
     @classmethod
     def add_args(cls, parser):
-        """Add fairseq's flags, those for tying, the family's, and those of variational dropout."""
+        """Add fairseq's flags, those for tying, the family's, and those of the decoder."""
         super().add_args(parser)
         # fmt: off
+        parser.add_argument("--no-scale-embedding", action="store_true",
+                            help="do not multiply the word vectors by the square root of their size; fairseq's "
+                                 "Transformer multiplies, its own LSTM does not")
         parser.add_argument("--variational-dropout", action="store_true",
                             help="the dropouts of the LSTM keep one mask a sequence for all time steps "
                                  "(Gal and Ghahramani, 2016)")
@@ -60,6 +63,7 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
             "dropout_in": args.decoder_dropout_in,
             "dropout_out": args.decoder_dropout_out,
             "residuals": args.residuals,
+            "scale_embedding": not args.no_scale_embedding,
         }
         if not args.variational_dropout:
             return LSTMLanguageModelDecoder(task.target_dictionary, embed_tokens, output_projection, **settings)
@@ -100,6 +104,7 @@ def base_architecture(args) -> None:
     # fairseq's default is a list of cutoffs that counts with adaptive_loss only.
     args.adaptive_softmax_cutoff = getattr(args, "adaptive_softmax_cutoff", None)
     fairseq_base_architecture(args)
+    args.no_scale_embedding = getattr(args, "no_scale_embedding", False)
     args.variational_dropout = getattr(args, "variational_dropout", False)
     args.variational_recurrent_dropout = getattr(args, "variational_recurrent_dropout", 0.0)
 
