@@ -72,6 +72,7 @@ def install() -> None:
     _allow_checkpoint_types()
     _wrap_checkpoint_loading()
     _wrap_trainer_loading()
+    _tell_criterions_the_number_of_updates()
     _wrap_object_broadcast()
     _print_user_errors_as_one_sentence()
 
@@ -181,6 +182,21 @@ def _wrap_trainer_loading() -> None:
             raise
 
     Trainer.load_checkpoint = load_checkpoint
+
+
+def _tell_criterions_the_number_of_updates() -> None:
+    # fairseq tells the model and the schedulers how many updates were made, but not the criterion.
+    from fairseq.trainer import Trainer
+
+    original = Trainer.set_num_updates
+
+    @functools.wraps(original)
+    def set_num_updates(self, num_updates):
+        original(self, num_updates)
+        if hasattr(self._criterion, "set_num_updates"):
+            self._criterion.set_num_updates(num_updates)
+
+    Trainer.set_num_updates = set_num_updates
 
 
 def _wrap_object_broadcast() -> None:

@@ -85,8 +85,19 @@ def test_from_pretrained_translates_like_generate(data, corpus, trained):
     assert hub.translate(sentences, beam=4) == [expected[number] for number in range(5)]
 
 
-@pytest.mark.parametrize("tying", [[], ["--share-decoder-input-output-embed"]])
-@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_factorized"])
+REGULARIZED = ["--output-projection-regularization", 0.15]
+REGULARIZED += ["--criterion", "label_smoothed_cross_entropy_with_augmented_loss", "--augmented-loss-weight", 0]
+
+
+@pytest.mark.parametrize(
+    ("arch", "tying"),
+    [
+        ("transformer_alone", ["--tie-embeddings", "none"]),
+        ("transformer_alone", ["--share-decoder-input-output-embed"]),
+        ("transformer_factorized", ["--tie-embeddings", "decoder"]),
+        ("transformer_conventional", ["--tie-embeddings", "none", *REGULARIZED]),
+    ],
+)
 def test_other_tyings_train_and_decode_with_separate_dictionaries(corpus, tmp_path, arch, tying):
     separate = preprocess(corpus, tmp_path / "separate")
     train(separate, tmp_path, *tying, "--max-update", 2, arch=arch)
@@ -218,6 +229,11 @@ def test_refusals_at_the_command_line(data, corpus, tmp_path):
         train(data, tmp_path, "--share-all-embeddings", "--alone-codebook-size", 1, check=False),
         r"error: --alone-codebook-size is too small: 1 \*\* 8",
     )
+    criterion = ["--criterion", "label_smoothed_cross_entropy_with_augmented_loss"]
+    one_sentence(
+        train(data, tmp_path, *criterion, "--augmented-loss-temperature-start", 1, check=False),
+        "error: --augmented-loss-temperature-start needs --augmented-loss-temperature-updates N",
+    )
     separate = preprocess(corpus, tmp_path / "separate", "--nwordssrc", 30)
     one_sentence(train(separate, tmp_path, "--share-all-embeddings", check=False), "--joined-dictionary")
     assert not list(tmp_path.glob("*.pt"))
@@ -287,10 +303,15 @@ def test_checkpoints_load_under_the_safe_loader_and_are_small(trained):
 
 
 def test_augmented_loss_trains_resumes_and_decodes(data, tmp_path):
-    flags = ["--share-all-embeddings", "--criterion", "label_smoothed_cross_entropy_with_augmented_loss"]
-    flags += ["--augmented-loss-weight", 0.5, "--augmented-loss-temperature", 2]
+    flags = ["--tie-embeddings", "all", "--criterion", "label_smoothed_cross_entropy_with_augmented_loss"]
+    flags += ["--augmented-loss-weight", 0.5, "--augmented-loss-temperature", 2, "--augmented-loss-target-refresh", 2]
+    flags += ["--augmented-loss-temperature-start", 1, "--augmented-loss-temperature-updates", 3]
     train(data, tmp_path, *flags, "--max-update", 2)
     lines = train_log(train(data, tmp_path, *flags, "--max-update", 4).stdout)
     assert [line["num_updates"] for line in lines] == ["3", "4"]
     assert all(float(line["augmented_loss"]) > 0 for line in lines)
+    # The loss is its parts, with tau as scheduled: the label-smoothed part is a little above the cross-entropy.
+    for line, temperature in zip(lines, (1 + 2 / 3, 2), strict=True):
+        rest = float(line["loss"]) - 0.5 * temperature * float(line["augmented_loss"])
+        assert rest == pytest.approx(float(line["nll_loss"]), rel=0.1)
     assert len(hypotheses(generate(data, [tmp_path / "checkpoint_last.pt"]).stdout)) == 33

@@ -9,7 +9,7 @@ from fairseq_alone.cli.average import average
 from fairseq_alone.cli.report import describe
 from fairseq_alone.errors import UserError
 
-ARCHITECTURES = ("transformer", "transformer_alone", "transformer_factorized")
+ARCHITECTURES = ("transformer", "transformer_alone", "transformer_conventional", "transformer_factorized")
 
 
 def is_embedding(name):
@@ -36,8 +36,28 @@ def test_parameters_are_the_models_own(tmp_path, arch, tying, fp16_run):
     assert described["embedding_ratio"] == described["parameters"]["embedding"] / (tables * 20 * 8)
     assert described["settings"]["tying"] == tying
     assert described["settings"]["vocabulary"] == {"source": 20, "target": 20}
-    if arch == "transformer":
+    if arch in ("transformer", "transformer_conventional"):
         assert described["embedding_ratio"] == 1.0
+
+
+@pytest.mark.parametrize("fp16_run", [False, True])
+@pytest.mark.parametrize(("tie", "tied"), [("all", 3), ("decoder", 2), ("none", 0)])
+@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_conventional", "transformer_factorized"])
+def test_the_report_says_which_tensors_are_one(tmp_path, arch, tie, tied, fp16_run):
+    path = write_checkpoint(tmp_path / "1.pt", fp16_run=fp16_run, arch=arch, tying="none", tie_embeddings=tie)
+    described = describe(path)
+    assert described["settings"]["tying"] == {"all": "three-way", "decoder": "two-way", "none": "none"}[tie]
+    modules = {tuple(name.rsplit(".", 1)[0] for name in group["names"]) for group in described["ties"]}
+    names = ("encoder.embed_tokens", "decoder.embed_tokens", "decoder.output_projection")
+    assert modules == ({names[3 - tied :]} if tied else set())
+
+
+def test_a_regularised_projection_counts_and_is_no_embedding(tmp_path):
+    flags = {"arch": "transformer_conventional", "tying": "none"}
+    plain = describe(write_checkpoint(tmp_path / "1.pt", **flags))
+    described = describe(write_checkpoint(tmp_path / "2.pt", output_projection_regularization=0.15, **flags))
+    assert described["parameters"]["embedding"] == plain["parameters"]["embedding"] + 8 * 8
+    assert described["conventional_embedding_parameters"] == plain["conventional_embedding_parameters"]
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -1,102 +1,139 @@
-"""What the criterions with the augmented loss share: flags, checks, forward pass and logging."""
+"""What the criterions with the augmented loss share: forward pass, penalty and logging."""
 
 import math
-from dataclasses import dataclass, field
 
-import torch
 from fairseq import utils
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 from fairseq.logging import metrics
 
+from fairseq_alone.criterions.augmented_loss_target import AugmentedLossTarget, input_matrix
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.augmented_loss import augmented_loss
-
-
-@dataclass
-class AugmentedLossFlags:
-    """Flags of the augmented loss (Inan et al., ICLR 2017)."""
-
-    augmented_loss_weight: float = field(
-        default=0.5,
-        metadata={"help": "gamma: the loss is cross-entropy + gamma * tau * augmented loss; 0.5 to 0.8 in the paper"},
-    )
-    augmented_loss_temperature: float = field(
-        default=1.0, metadata={"help": "tau of both distributions, positive; the higher, the smoother"}
-    )
-    augmented_loss_target_gradient: bool = field(
-        default=False, metadata={"help": "let the gradient flow into the target distribution, too"}
-    )
 
 
 class AugmentedLossMixin:
     """Adds ``gamma * tau * KL(softmax(L l_target / tau) || softmax(logits / tau))`` to a cross-entropy criterion.
 
-    ``L`` is the matrix that embeds the decoder's input words. With weight zero the criterion is the one it extends.
+    ``L`` is the matrix that embeds the decoder's input words, unless the flags choose another target space. The penalty
+    of a regularised output projection is added as well, if the model has one. With weight zero and no such projection
+    the criterion is the one it extends.
     """
 
-    def set_up_augmented_loss(self, weight: float, temperature: float, target_gradient: bool) -> None:
-        """Check and keep the flags. Raises UserError, which names the flag."""
+    @classmethod
+    def build_criterion(cls, cfg, task):
+        """Build the criterion from its flags. Raises UserError, which names the flag."""
+        criterion = super().build_criterion(cfg, task)
+        criterion.set_up_augmented_loss(cfg, task.target_dictionary)
+        return criterion
+
+    def set_up_augmented_loss(self, flags, dictionary) -> None:
+        """Check and keep the flags of :class:`~fairseq_alone.criterions.augmented_loss_flags.AugmentedLossFlags`."""
+        weight = flags.augmented_loss_weight
         if not 0.0 <= weight < float("inf"):
             raise UserError(f"--augmented-loss-weight must be at least 0, got {weight}")
-        if not 0.0 < temperature < float("inf"):
-            raise UserError(f"--augmented-loss-temperature must be a positive number, got {temperature}")
         self.augmented_loss_weight = weight
-        self.augmented_loss_temperature = temperature
-        self.augmented_loss_target_gradient = target_gradient
+        self.temperature_schedule = TemperatureSchedule(
+            flags.augmented_loss_temperature,
+            flags.augmented_loss_temperature_start,
+            flags.augmented_loss_temperature_updates,
+        )
+        self.augmented_loss_target = AugmentedLossTarget(flags, dictionary)
+        self._num_updates = None
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Tell how many updates were made; the trainer calls this after each, and when it resumes."""
+        self._num_updates = num_updates
+
+    @property
+    def augmented_loss_temperature(self) -> float:
+        """tau now. A criterion that never took part in a training uses that of the schedule's end."""
+        if self._num_updates is None and not self.training:
+            return self.temperature_schedule.end
+        return self.temperature_schedule.at(self._num_updates or 0)
 
     def forward(self, model, sample, reduce=True):
         """Return the loss, the sample size and the numbers to log; see fairseq's criterions."""
         net_output = model(**sample["net_input"])
         loss, nll_loss = self.compute_loss(model, net_output, sample, reduce=reduce)
+        sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
         logging_output = {
             "nll_loss": nll_loss.data,
             "ntokens": sample["ntokens"],
             "nsentences": sample["target"].size(0),
-            "sample_size": sample["target"].size(0) if self.sentence_avg else sample["ntokens"],
+            "sample_size": sample_size,
         }
         if self.augmented_loss_weight > 0:
             augmented = self.compute_augmented_loss(model, net_output, sample, reduce=reduce)
             loss = loss + self.augmented_loss_weight * self.augmented_loss_temperature * augmented.view_as(loss)
             logging_output["augmented_loss"] = augmented.data
+        output_layer = getattr(getattr(model, "decoder", None), "output_projection", None)
+        if reduce and hasattr(output_layer, "penalty"):
+            # The trainer divides by the sample size. Values of single tokens (reduce=False) have no share in it.
+            penalty = output_layer.penalty() * sample_size
+            loss = loss + penalty
+            logging_output["projection_penalty"] = penalty.data
         logging_output["loss"] = loss.data
         if getattr(self, "report_accuracy", False):
             correct, total = self.compute_accuracy(model, net_output, sample)
             logging_output.update(n_correct=utils.item(correct.data), total=utils.item(total.data))
-        return loss, logging_output["sample_size"], logging_output
+        return loss, sample_size, logging_output
 
     def compute_augmented_loss(self, model, net_output, sample, reduce=True):
         """The divergence from the target distributions, not yet weighted: a sum, or one value for each token."""
         logits, targets = net_output[0], model.get_targets(sample, net_output)
         prefix = getattr(self, "ignore_prefix_size", 0)
-        logits, targets = logits[:, prefix:], targets[:, prefix:]
-        with torch.set_grad_enabled(self.augmented_loss_target_gradient and torch.is_grad_enabled()):
-            matrix = input_matrix(model)
+        logits, targets = logits[:, prefix:], targets[:, prefix:].reshape(-1)
+        target_space = self.augmented_loss_target
         values = augmented_loss(
             logits.reshape(-1, logits.size(-1)),
-            targets.reshape(-1),
-            matrix,
+            targets,
+            target_space.matrix(lambda: input_matrix(model), self._num_updates or 0, self.training).to(logits.device),
             self.augmented_loss_temperature,
             self.padding_idx,
         )
+        values = target_space.without_uncovered(values, targets)
         return values.sum() if reduce else values
 
     @classmethod
     def reduce_metrics(cls, logging_outputs) -> None:
-        """Log the loss, its cross-entropy with perplexity, and the augmented part, all in base 2."""
+        """Log the loss, its cross-entropy with perplexity, and the other parts, all in base 2."""
         LabelSmoothedCrossEntropyCriterion.reduce_metrics(logging_outputs)
-        tokens = sum(log.get("ntokens", 0) for log in logging_outputs)
-        if any("augmented_loss" in log for log in logging_outputs):
-            total = sum(log.get("augmented_loss", 0) for log in logging_outputs)
-            metrics.log_scalar("augmented_loss", total / tokens / math.log(2), tokens, round=3)
+        for part, size in (("augmented_loss", "ntokens"), ("projection_penalty", "sample_size")):
+            if any(part in log for log in logging_outputs):
+                total, count = (sum(log.get(name, 0) for log in logging_outputs) for name in (part, size))
+                metrics.log_scalar(part, total / count / math.log(2), count, round=3)
 
 
-def input_matrix(model):
-    """The matrix (V, D) that embeds the decoder's input words, stored or computed.
+class TemperatureSchedule:
+    """tau, constant or raised in a straight line over the first updates.
 
-    It carries a gradient when gradients are enabled. Raises UserError for an adaptive input, which has no such matrix.
+    Args:
+        end: tau after the schedule, positive.
+        start: tau before the first update, positive, or None for a constant.
+        num_updates: the update from which tau is ``end``; 0 for a constant.
+
+    Raises:
+        UserError: a value is outside its range, or a schedule has no start or no end; names the flag.
     """
-    embedding = getattr(model.decoder, "embed_tokens", None)
-    matrix = embedding.matrix() if hasattr(embedding, "matrix") else getattr(embedding, "weight", None)
-    if matrix is None:
-        raise UserError("--augmented-loss-weight needs one embedding matrix, but this decoder has none")
-    return matrix if torch.is_grad_enabled() else matrix.detach()
+
+    def __init__(self, end: float, start: float | None = None, num_updates: int = 0):
+        if not 0.0 < end < float("inf"):
+            raise UserError(f"--augmented-loss-temperature must be a positive number, got {end}")
+        if num_updates < 0:
+            raise UserError(f"--augmented-loss-temperature-updates must be at least 0, got {num_updates}")
+        if start is not None and not 0.0 < start < float("inf"):
+            raise UserError(f"--augmented-loss-temperature-start must be a positive number, got {start}")
+        if start is not None and num_updates == 0:
+            raise UserError(
+                "--augmented-loss-temperature-start needs --augmented-loss-temperature-updates N, the update where the "
+                "schedule ends"
+            )
+        if start is None and num_updates > 0:
+            raise UserError("--augmented-loss-temperature-updates needs --augmented-loss-temperature-start")
+        self.end, self.start, self.num_updates = end, end if start is None else start, num_updates
+
+    def at(self, num_updates: int) -> float:
+        """tau after ``num_updates`` updates."""
+        if num_updates >= self.num_updates:
+            return self.end
+        return self.start + (self.end - self.start) * num_updates / self.num_updates

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from fairseq.criterions import register_criterion
 from fairseq.criterions.cross_entropy import CrossEntropyCriterion, CrossEntropyCriterionConfig
 
-from fairseq_alone.criterions.augmented_loss_mixin import AugmentedLossFlags, AugmentedLossMixin
+from fairseq_alone.criterions.augmented_loss_flags import AugmentedLossFlags
+from fairseq_alone.criterions.augmented_loss_mixin import AugmentedLossMixin
 
 
 @dataclass
@@ -16,14 +17,3 @@ class CrossEntropyWithAugmentedLossConfig(CrossEntropyCriterionConfig, Augmented
 @register_criterion("cross_entropy_with_augmented_loss", dataclass=CrossEntropyWithAugmentedLossConfig)
 class CrossEntropyWithAugmentedLoss(AugmentedLossMixin, CrossEntropyCriterion):
     """fairseq's ``cross_entropy`` plus the weighted augmented loss."""
-
-    def __init__(
-        self,
-        task,
-        sentence_avg,
-        augmented_loss_weight,
-        augmented_loss_temperature,
-        augmented_loss_target_gradient,
-    ):
-        super().__init__(task, sentence_avg)
-        self.set_up_augmented_loss(augmented_loss_weight, augmented_loss_temperature, augmented_loss_target_gradient)

@@ -8,7 +8,8 @@ from fairseq.criterions.label_smoothed_cross_entropy import (
     LabelSmoothedCrossEntropyCriterionConfig,
 )
 
-from fairseq_alone.criterions.augmented_loss_mixin import AugmentedLossFlags, AugmentedLossMixin
+from fairseq_alone.criterions.augmented_loss_flags import AugmentedLossFlags
+from fairseq_alone.criterions.augmented_loss_mixin import AugmentedLossMixin
 
 
 @dataclass
@@ -21,17 +22,3 @@ class LabelSmoothedCrossEntropyWithAugmentedLossConfig(LabelSmoothedCrossEntropy
 )
 class LabelSmoothedCrossEntropyWithAugmentedLoss(AugmentedLossMixin, LabelSmoothedCrossEntropyCriterion):
     """fairseq's ``label_smoothed_cross_entropy`` plus the weighted augmented loss."""
-
-    def __init__(
-        self,
-        task,
-        sentence_avg,
-        label_smoothing,
-        augmented_loss_weight,
-        augmented_loss_temperature,
-        augmented_loss_target_gradient,
-        ignore_prefix_size=0,
-        report_accuracy=False,
-    ):
-        super().__init__(task, sentence_avg, label_smoothing, ignore_prefix_size, report_accuracy)
-        self.set_up_augmented_loss(augmented_loss_weight, augmented_loss_temperature, augmented_loss_target_gradient)
