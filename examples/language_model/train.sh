@@ -101,7 +101,7 @@ fi
 # The learning rate reaches zero at the last update.
 tokens=$(sed -n 's/^train: \([0-9]*\) sentences, \([0-9]*\) words$/\1+\2/p' "$work/clean/counts")
 [[ -n $tokens ]] || refuse "$work/clean/counts does not say how long the text is; run prepare.sh again"
-updates_per_epoch=$(((tokens + steps * sequences - 1) / (steps * sequences)))
+updates=$((epochs * ((tokens + steps * sequences - 1) / (steps * sequences))))
 
 # ---------------------------------------------------------------- settings: same run or another one?
 run=$work/runs/$run_name
@@ -136,8 +136,8 @@ command=("$python" -m fairseq_cli.train "$work/data-bin" --user-dir "$user_dir" 
   --sample-break-mode none --tokens-per-sample "$steps" --batch-size "$sequences"
   # Without this fairseq drops up to 7 sequences of every set.
   --required-batch-size-multiple 1
-  --optimizer adam --clip-norm 1.0 --lr "$lr" --lr-scheduler polynomial_decay --warmup-updates 100
-  --total-num-update $((updates_per_epoch * epochs)) --max-epoch "$epochs" --seed "$seed"
+  --optimizer adam --clip-norm 1.0 --lr "$lr" --lr-scheduler polynomial_decay
+  --warmup-updates $((updates / 20)) --total-num-update "$updates" --max-epoch "$epochs" --seed "$seed"
   # By perplexity: the loss has the augmented part in it.
   --best-checkpoint-metric ppl --no-epoch-checkpoints --save-dir "$run/checkpoints"
   --log-format json --log-interval 50 "${device[@]}" "${extra_flags[@]}")
