@@ -65,6 +65,8 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
             "residuals": args.residuals,
             "scale_embedding": not args.no_scale_embedding,
         }
+        if getattr(args, "max_target_positions", None) is not None:
+            settings["max_target_positions"] = args.max_target_positions
         if not args.variational_dropout:
             return LSTMLanguageModelDecoder(task.target_dictionary, embed_tokens, output_projection, **settings)
         return VariationalLSTMDecoder(

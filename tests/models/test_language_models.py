@@ -74,7 +74,9 @@ def test_shapes_defaults_and_what_other_parts_rely_on(arch):
     # The augmented loss reads the input matrix; fairseq tells every module the number of updates.
     assert input_matrix(model).shape == (50, 8)
     assert not hasattr(model.decoder, "fc_out")
+    # Positions limit a Transformer, and an LSTM only when a flag says so.
     assert model.max_positions() == (9 if arch.startswith("transformer") else 1e5)
+    assert build(arch, "--max-target-positions=7").max_positions() == 7
 
 
 def test_the_number_of_updates_reaches_the_embedding():
