@@ -33,8 +33,8 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
         output_projection: maps features (..., out_embed_dim) to logits (..., V).
         scale_embedding: multiply the word vectors by the square root of their size, as fairseq's Transformer does. An
             embedding that starts small enough for the output layer is too small for the input of an LSTM.
-        settings: ``hidden_size``, ``out_embed_dim``, ``num_layers``, ``dropout_in``, ``dropout_out``, ``residuals``, and
-            ``max_target_positions`` if sequences must not get longer.
+        settings: ``hidden_size``, ``out_embed_dim``, ``num_layers``, ``dropout_in``, ``dropout_out``, ``residuals``;
+            ``max_target_positions`` where sequences must not get longer.
     """
 
     def __init__(
