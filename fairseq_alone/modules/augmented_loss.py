@@ -5,8 +5,9 @@ from torch import Tensor
 
 from fairseq_alone.errors import SettingError
 
-# Values of one chunk of rows. The products with the target distributions exist for one chunk at a time only.
-_CHUNK_VALUES = 2**22
+# Values of one chunk of rows. The products with the target distributions exist for one chunk at a time only, and a
+# chunk of this size stays in the processor's cache from one operation to the next.
+_CHUNK_VALUES = 2**17
 
 
 def augmented_loss(
@@ -56,19 +57,18 @@ class _DivergenceFromTargets(torch.autograd.Function):
     def forward(ctx, logits: Tensor, similarities: Tensor, rows: Tensor, temperature: float) -> Tensor:
         log_goals = similarities.log_softmax(dim=-1)  # (U, V)
         goals = log_goals.exp()
-        ctx.save_for_backward(logits, log_goals, rows)
         ctx.temperature = temperature
-        negative_entropy = (goals * log_goals).sum(dim=-1)  # (U,)
-        values = negative_entropy[rows]  # (N,)
+        values = torch.linalg.vecdot(goals, log_goals)[rows]  # (N,)
         for part in _row_chunks(logits):
             scaled = logits[part].to(goals.dtype) / temperature
-            values[part] += scaled.logsumexp(dim=-1) - (goals[rows[part]] * scaled).sum(dim=-1)
+            values[part] += scaled.logsumexp(dim=-1) - torch.linalg.vecdot(goals[rows[part]], scaled)
+        ctx.save_for_backward(logits, goals, log_goals if ctx.needs_input_grad[1] else None, rows)
         return values
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        logits, log_goals, rows = ctx.saved_tensors
-        goals, temperature = log_goals.exp(), ctx.temperature
+        logits, goals, log_goals, rows = ctx.saved_tensors
+        temperature = ctx.temperature
         logits_gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         # For one token the loss changes with its goals' logits by goals * (difference - its mean under the goals),
         # where difference is log_goals - logits / temperature. Tokens of one target add up.
@@ -79,7 +79,7 @@ class _DivergenceFromTargets(torch.autograd.Function):
             if weighted is not None:
                 weighted.index_add_(0, rows[part], (log_goals[rows[part]] - scaled) * weight)
             if logits_gradient is not None:
-                logits_gradient[part] = (scaled.softmax(dim=-1) - goals[rows[part]]) * (weight / temperature)
+                logits_gradient[part] = scaled.softmax(dim=-1).sub_(goals[rows[part]]).mul_(weight / temperature)
         if weighted is not None:
             weighted = goals * (weighted - (goals * weighted).sum(dim=-1, keepdim=True))
         return logits_gradient, weighted, None, None
