@@ -113,7 +113,7 @@ def work(text, tmp_path_factory):
     return folder
 
 
-REAL = {"EMBEDDING": "alone", "TIE": "decoder", "AUGMENTED": "0.5", "INTER_DIM": "16", "MAX_EPOCH": "2"}
+REAL = {"EMBEDDING": "alone", "TIE": "decoder", "AUGMENTED_LOSS": "0.5", "INTER_DIM": "16", "MAX_EPOCH": "2"}
 
 
 def test_recipe_from_text_to_a_table(text, work):
@@ -124,7 +124,7 @@ def test_recipe_from_text_to_a_table(text, work):
     rates = [float(rate) for rate in re.findall(r'"train_lr": "([^"]*)"', log)]
     assert rates[-1] == 0 < rates[0]
     assert "nothing to do" in script("train.sh", work, "alone_real", *small, **REAL).stdout
-    refused = script("train.sh", work, "alone_real", *small, check=False, **{**REAL, "AUGMENTED": "0.8"})
+    refused = script("train.sh", work, "alone_real", *small, check=False, **{**REAL, "AUGMENTED_LOSS": "0.8"})
     assert "was trained with other settings" in refused.stderr
 
     script("evaluate.sh", work, "alone_real", CONTEXT="40")
@@ -158,7 +158,7 @@ def test_recipe_command_follows_from_the_variables(work):
         ({"PRESET": "tiny"}, "PRESET must be"),
         ({"TIE": "all"}, "TIE must be"),
         ({"EMBEDDING": "none"}, "EMBEDDING must be"),
-        ({"AUGMENTED": "-1"}, "AUGMENTED must be"),
+        ({"AUGMENTED_LOSS": "-1"}, "AUGMENTED_LOSS must be"),
         ({"MAX_EPOCH": "0"}, "MAX_EPOCH must be"),
     ],
 )
@@ -183,3 +183,30 @@ def test_recipe_refuses_bad_text_by_file_and_line(text, work, tmp_path):
     (tmp_path / "test.txt").unlink()
     done = script("prepare.sh", tmp_path / "new", tmp_path, check=False)
     assert "test.txt: there is no such file" in done.stderr
+
+
+def test_all_five_models_are_trained_and_evaluated(tmp_path):
+    """all.sh with stand-ins for the other scripts and for Python, which only say how they were called."""
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / "all.sh").write_text((RECIPE / "all.sh").read_text())
+    for name in ("prepare.sh", "train.sh", "evaluate.sh", "python"):
+        (scripts / name).write_text(
+            '#!/usr/bin/env bash\nmkdir -p "$CALLS"\n'
+            'echo "$(basename "$0") ${2:-} ${EMBEDDING:-} ${TIE:-} ${AUGMENTED_LOSS:-}" >>"$CALLS/calls"\n'
+        )
+        (scripts / name).chmod(0o755)
+    work = tmp_path / "work"
+    work.mkdir()
+    variables = {**environment(), "PYTHON": str(scripts / "python"), "CALLS": str(tmp_path), "GAMMA": "0.7"}
+    subprocess.run(["bash", str(scripts / "all.sh"), str(work), "corpus"], env=variables, check=True)
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    assert {tuple(call[1:]) for call in calls if call[0] == "train.sh"} == {
+        ("baseline", "conventional", "none", "0"),
+        ("al", "conventional", "none", "0.7"),
+        ("re", "conventional", "decoder", "0"),
+        ("real", "conventional", "decoder", "0.7"),
+        ("alone_re", "alone", "decoder", "0"),
+    }
+    names = [call[1] for call in calls if call[0] in ("train.sh", "evaluate.sh")]
+    assert names[::2] == names[1::2]

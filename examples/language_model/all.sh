@@ -10,10 +10,10 @@
 #   real        one table, augmented loss
 #   alone_re    ALONE in place of the one table, cross-entropy
 #
-# Variables: those of train.sh, except EMBEDDING, TIE, AUGMENTED and QUIET; GAMMA, the weight of the augmented loss
+# Variables: those of train.sh, except EMBEDDING, TIE, AUGMENTED_LOSS and QUIET; GAMMA, the weight of the augmented loss
 # [0.5]. Run it again after an interruption: it skips what is done.
 #
-# Time: PRESET=small on one core, see the table in README.md.
+# Time: PRESET=small needs 3 hours of one core, by the times in train.sh.
 set -euo pipefail
 
 [[ $# -eq 2 ]] || {
@@ -26,9 +26,9 @@ gamma=${GAMMA:-0.5}
 "$here/prepare.sh" "$1" "$2"
 work=$(cd "$1" && pwd)
 
-train() { # RUN_NAME EMBEDDING TIE AUGMENTED
+train() { # RUN_NAME EMBEDDING TIE AUGMENTED_LOSS
   echo "all.sh: $1: messages in $work/runs/$1/train.log"
-  EMBEDDING=$2 TIE=$3 AUGMENTED=$4 "$here/train.sh" "$work" "$1"
+  EMBEDDING=$2 TIE=$3 AUGMENTED_LOSS=$4 "$here/train.sh" "$work" "$1"
   "$here/evaluate.sh" "$work" "$1"
 }
 train baseline conventional none 0
