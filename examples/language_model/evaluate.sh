@@ -12,7 +12,7 @@
 #   CPU        1 = use no GPU [1 if torch sees none]
 #   PYTHON     the Python that has fairseq_alone [python]
 #
-# Time: for the Penn Treebank about a minute of one core.
+# Time: 40 s of one core of an AMD EPYC for the Penn Treebank, both sets together.
 set -euo pipefail
 
 refuse() {
