@@ -3,6 +3,7 @@
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
+from fairseq_alone.modules.length_encoding import LengthEncoding
 from fairseq_alone.modules.tied_projection import TiedProjection
 
-__all__ = ["AloneEmbedding", "FactorizedEmbedding", "FilterBank", "FilterSettings", "TiedProjection"]
+__all__ = ["AloneEmbedding", "FactorizedEmbedding", "FilterBank", "FilterSettings", "LengthEncoding", "TiedProjection"]
