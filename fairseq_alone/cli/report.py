@@ -24,6 +24,9 @@ HELP = "show parameters, sizes, settings and tied tensors of checkpoints"
 # Entries of a state dict that are no parameters: markers of formats and tables of fixed positions.
 _NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._float_tensor|embed_positions\.weights)")
 
+# The matrix of a regularised projection stands before an output embedding; it is none itself.
+_SQUARE = "square"
+
 # Which of a fingerprint's settings each filter does not use.
 _UNUSED = {
     "binary": ("filter_std",),
@@ -68,7 +71,7 @@ def describe(path: str) -> dict:
     embeddings = {
         module: _embedding(path, module, model)
         for module in (ENCODER_INPUT, DECODER_INPUT, *OUTPUTS)
-        if any(split_name(name)[0] == module for name in model)
+        if any(split_name(name)[0] == module and split_name(name)[1] != _SQUARE for name in model)
     }
     if ENCODER_INPUT not in embeddings and DECODER_INPUT not in embeddings:
         raise UserError(
@@ -106,8 +109,9 @@ def describe(path: str) -> dict:
 def _embedding(path: str, module: str, model: dict) -> dict:
     """Kind, vocabulary size, D_e and the kind's own settings of one embedding or output layer, from its tensors."""
     tensors = {split_name(name)[1]: tensor for name, tensor in model.items() if split_name(name)[0] == module}
-    if "weight" in tensors and tensors["weight"].dim() == 2:
-        vocabulary, embed_dim = tensors["weight"].shape
+    table = tensors.get("table", tensors.get("weight"))  # this package's, or fairseq's own
+    if table is not None and table.dim() == 2:
+        vocabulary, embed_dim = table.shape
         return {"embedding": "conventional", "vocabulary": vocabulary, "embed_dim": embed_dim}
     if "factor" in tensors and "projection" in tensors:
         return {

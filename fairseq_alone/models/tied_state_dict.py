@@ -7,15 +7,13 @@ the checkpoint then holds copies, and its moving average of models counts them t
 
 from torch import nn
 
-from fairseq_alone.modules.computed_embedding import ComputedEmbedding
-
 
 def tied_prefixes(model: nn.Module) -> list[tuple[str, str]]:
-    """Pairs (first name, other name) of every computed embedding that has several names in ``model``."""
+    """Pairs (first name, other name) of every embedding (it has ``matrix()``) with several names in ``model``."""
     names: dict[int, str] = {}
     pairs = []
     for name, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, ComputedEmbedding):
+        if hasattr(module, "matrix"):
             first = names.setdefault(id(module), name)
             if first != name:
                 pairs.append((first, name))

@@ -1,109 +1,28 @@
 """``--arch transformer_alone``: a Transformer with ALONE embeddings (Takase and Kobayashi, NeurIPS 2020)."""
 
-from fairseq.models import register_model, register_model_architecture
+from fairseq.models import register_model
 
 from fairseq_alone.models import architectures
-from fairseq_alone.models.computed_embedding_transformer import ComputedEmbeddingTransformer
-from fairseq_alone.modules import AloneEmbedding, FilterSettings
+from fairseq_alone.models.alone_family import AloneFamily
+from fairseq_alone.models.embedding_family_transformer import EmbeddingFamilyTransformer
 
 
 @register_model("transformer_alone")
-class TransformerAloneModel(ComputedEmbeddingTransformer):
+class TransformerAloneModel(EmbeddingFamilyTransformer):
     """fairseq's Transformer with :class:`~fairseq_alone.modules.AloneEmbedding` in place of every table."""
 
-    flag_prefix = "--alone-"
-
-    @classmethod
-    def add_args(cls, parser):
-        """Add fairseq's Transformer flags and those of the embedding."""
-        super().add_args(parser)
-        add_alone_args(parser)
-
-    @classmethod
-    def build_computed_embedding(cls, args, num_embeddings, embed_dim, padding_idx, stream):
-        """Build an ALONE embedding from the ``--alone-`` flags."""
-        return build_alone_embedding(args, num_embeddings, embed_dim, padding_idx, stream)
-
-
-def add_alone_args(parser) -> None:
-    """Add the ``--alone-`` flags; their defaults come from the architecture."""
-    # fmt: off
-    parser.add_argument("--alone-filter", metavar="KIND",
-                        help="binary (equation 2), real (Gaussian sources, summed) or naive (explicit V x D_o)")
-    parser.add_argument("--alone-base-dim", type=int, metavar="D_O",
-                        help="size of the base vector and of the filters; default: that of the embedding")
-    parser.add_argument("--alone-inter-dim", type=int, metavar="D_INTER",
-                        help="width of the embedding network; the trained size is D_inter * (D_o + D_e) + D_o")
-    parser.add_argument("--alone-num-layers", type=int, metavar="N",
-                        help="layers of the embedding network: 1, 2 or 3")
-    parser.add_argument("--alone-num-codebooks", type=int, metavar="M",
-                        help="codebooks of the filters")
-    parser.add_argument("--alone-codebook-size", type=int, metavar="C",
-                        help="source vectors in a codebook")
-    parser.add_argument("--alone-zero-probability", type=float, metavar="P_O",
-                        help="expected share of zeros in a binary or naive filter")
-    parser.add_argument("--alone-filter-std", type=float, metavar="STD",
-                        help="standard deviation of a real filter's values")
-    parser.add_argument("--alone-seed", type=int, metavar="SEED",
-                        help="seed of the filters; a checkpoint works with its own seed only")
-    parser.add_argument("--alone-dropout", type=float, metavar="P",
-                        help="dropout after the ReLU of the embedding network, on input look-ups only")
-    parser.add_argument("--alone-dropout-until", type=int, metavar="N",
-                        help="switch that dropout off from update N on; 0 keeps it on")
-    parser.add_argument("--alone-fix-base", action="store_true",
-                        help="do not train the base vector (the paper's ablation)")
-    # fmt: on
-
-
-def build_alone_embedding(args, num_embeddings, embed_dim, padding_idx, stream) -> AloneEmbedding:
-    """Build an embedding from flags. Raises SettingError, whose name is that of the flag without ``--alone-``."""
-    settings = FilterSettings(
-        num_embeddings=num_embeddings,
-        base_dim=embed_dim if args.alone_base_dim is None else args.alone_base_dim,
-        filter=args.alone_filter,
-        num_codebooks=args.alone_num_codebooks,
-        codebook_size=args.alone_codebook_size,
-        zero_probability=args.alone_zero_probability,
-        filter_std=args.alone_filter_std,
-        seed=args.alone_seed,
-        stream=stream,
-    )
-    return AloneEmbedding(
-        settings,
-        embed_dim,
-        padding_idx,
-        inter_dim=args.alone_inter_dim,
-        num_layers=args.alone_num_layers,
-        dropout=args.alone_dropout,
-        dropout_until=args.alone_dropout_until,
-        fix_base=args.alone_fix_base,
-    )
-
-
-def alone_defaults(args, inter_dim: int) -> None:
-    """Fill in the ``--alone-`` flags that were not given. M, c and p_o are those of the paper (section 3.1)."""
-    args.alone_filter = getattr(args, "alone_filter", "binary")
-    args.alone_base_dim = getattr(args, "alone_base_dim", None)
-    args.alone_inter_dim = getattr(args, "alone_inter_dim", inter_dim)
-    args.alone_num_layers = getattr(args, "alone_num_layers", 2)
-    args.alone_num_codebooks = getattr(args, "alone_num_codebooks", 8)
-    args.alone_codebook_size = getattr(args, "alone_codebook_size", 64)
-    args.alone_zero_probability = getattr(args, "alone_zero_probability", 0.5)
-    args.alone_filter_std = getattr(args, "alone_filter_std", 1.0)
-    args.alone_seed = getattr(args, "alone_seed", 1)
-    args.alone_dropout = getattr(args, "alone_dropout", 0.0)
-    args.alone_dropout_until = getattr(args, "alone_dropout_until", 0)
-    args.alone_fix_base = getattr(args, "alone_fix_base", False)
+    family = AloneFamily
 
 
 # D_inter 4096 is a quarter of a table of 32k words, whatever the embedding's size; 8192 is half.
-for _suffix, _shape, _inter_dim in (
-    ("", architectures.base, 4096),
-    ("_tiny", architectures.tiny, 1024),
-    ("_iwslt_de_en", architectures.iwslt_de_en, 2048),
-    ("_wmt_en_de", architectures.wmt_en_de, 4096),
-    ("_wmt_en_de_big", architectures.wmt_en_de_big, 4096),
-):
-    register_model_architecture("transformer_alone", f"transformer_alone{_suffix}")(
-        architectures.with_embedding_defaults(_shape, alone_defaults, inter_dim=_inter_dim)
-    )
+architectures.register(
+    "transformer_alone",
+    AloneFamily,
+    {
+        "": {"inter_dim": 4096},
+        "_tiny": {"inter_dim": 1024},
+        "_iwslt_de_en": {"inter_dim": 2048},
+        "_wmt_en_de": {"inter_dim": 4096},
+        "_wmt_en_de_big": {"inter_dim": 4096},
+    },
+)

@@ -17,7 +17,7 @@ from fairseq_alone.criterions.label_smoothed_cross_entropy_with_augmented_loss i
     LabelSmoothedCrossEntropyWithAugmentedLoss,
 )
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.transformer_alone import alone_defaults
+from fairseq_alone.models.alone_family import AloneFamily
 from fairseq_alone.modules.augmented_loss import augmented_loss
 
 PAD = 1
@@ -38,7 +38,7 @@ def model(request, task):
         for setting, value in (("embed_dim", 8), ("ffn_embed_dim", 8), ("layers", 1), ("attention_heads", 2)):
             setattr(args, f"{side}_{setting}", value)
     base_architecture(args)
-    alone_defaults(args, inter_dim=12)
+    AloneFamily.fill_defaults(args, inter_dim=12)
     torch.manual_seed(1)
     return ARCH_MODEL_REGISTRY[request.param].build_model(args, task)
 

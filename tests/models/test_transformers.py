@@ -13,7 +13,9 @@ import fairseq_alone  # noqa: F401 (registers the architectures)
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules import AloneEmbedding, FactorizedEmbedding
 
+ARCHS = ["transformer_alone", "transformer_conventional", "transformer_factorized"]
 TYINGS = {"all": ["--share-all-embeddings"], "decoder": ["--share-decoder-input-output-embed"], "none": []}
+TIE_FLAGS = {tying: ["--tie-embeddings", tying] for tying in TYINGS}
 SHAPES = {
     "transformer_{}": (512, 2048, 6, 8),
     "transformer_{}_tiny": (128, 256, 4, 4),
@@ -47,8 +49,8 @@ def small(arch, *flags):
         [f"--{side}-embed-dim=8", f"--{side}-ffn-embed-dim=8", f"--{side}-layers=1", f"--{side}-attention-heads=2"]
         for side in ("encoder", "decoder")
     ]
-    size = ["--alone-inter-dim=12"] if "alone" in arch else ["--factorized-dim=3"]
-    return parse(arch, *sides[0], *sides[1], *size, "--dropout=0", *flags)
+    sizes = {"transformer_alone": ["--alone-inter-dim=12"], "transformer_factorized": ["--factorized-dim=3"]}
+    return parse(arch, *sides[0], *sides[1], *sizes.get(arch, []), "--dropout=0", *flags)
 
 
 def build(arch="transformer_alone", *flags, task=None):
@@ -63,7 +65,7 @@ def logits(model):
         return model(sources, torch.tensor([4, 3]), outputs)[0]
 
 
-@pytest.mark.parametrize("kind", ["alone", "factorized"])
+@pytest.mark.parametrize("kind", ["alone", "conventional", "factorized"])
 @pytest.mark.parametrize("arch", SHAPES)
 def test_architectures_have_fairseqs_shapes(arch, kind):
     args = parse(arch.format(kind))
@@ -99,11 +101,12 @@ def embeddings(model):
     return model.encoder.embed_tokens, model.decoder.embed_tokens, model.decoder.output_projection.embedding
 
 
-@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_factorized"])
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("flags", [TYINGS, TIE_FLAGS], ids=["fairseq", "tie"])
 @pytest.mark.parametrize("tying", TYINGS)
-def test_tying_by_mutation(arch, tying):
+def test_tying_by_mutation(arch, flags, tying):
     """Change the decoder's input embedding and see who notices."""
-    model = build(arch, *TYINGS[tying]).eval()
+    model = build(arch, *flags[tying]).eval()
     encoder_input, decoder_input, output = embeddings(model)
     ids = torch.tensor([5, 9])
     before = [embedding(ids).detach().clone() for embedding in (encoder_input, decoder_input, output)]
@@ -116,7 +119,7 @@ def test_tying_by_mutation(arch, tying):
     assert changed == {"all": [True] * 3, "decoder": [False, True, True], "none": [False, True, False]}[tying]
 
 
-@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_factorized"])
+@pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("tying", TYINGS)
 def test_each_tensor_is_saved_once_and_comes_back(arch, tying):
     """Save, perturb, load: the same logits, in a new process's model too, from CPU and as fairseq saves from a GPU."""
@@ -128,7 +131,7 @@ def test_each_tensor_is_saved_once_and_comes_back(arch, tying):
         p.numel() for p in trained.values()
     )
     count = {"all": 1, "decoder": 2, "none": 3}[tying]
-    assert sum(key.endswith((".w1", ".factor")) for key in saved) == count
+    assert sum(key.endswith((".w1", ".factor", ".table")) for key in saved) == count
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3)
@@ -154,14 +157,110 @@ def test_state_dict_of_a_wrapped_model_has_its_prefix():
     assert not any("decoder.embed_tokens" in key for key in keys)
 
 
-def test_half_precision_keeps_the_tie():
-    model = build("transformer_alone", "--share-all-embeddings").half().eval()
-    saved = {key: value.clone() for key, value in model.state_dict().items()}
-    assert sum(key.endswith(".w1") for key in saved) == 1
-    assert saved["encoder.embed_tokens.filters.filter_version"].dtype == torch.int64
-    other = build("transformer_alone", "--share-all-embeddings").half().eval()
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("tying", TYINGS)
+def test_half_precision_keeps_the_ties(arch, tying):
+    """In fp16, saved and loaded: what was one is one, and a change of it is seen in the same places."""
+    model = build(arch, *TIE_FLAGS[tying]).half().eval()
+    saved = utils.move_to_cpu({key: value.clone() for key, value in model.state_dict().items()})
+    assert (
+        sum(key.endswith((".w1", ".factor", ".table")) for key in saved) == {"all": 1, "decoder": 2, "none": 3}[tying]
+    )
+    assert all(value.dtype == torch.int64 for key, value in saved.items() if key.endswith("filter_version"))
+    other = build(arch, *TIE_FLAGS[tying]).half().eval()
     other.load_state_dict(saved)
-    assert torch.equal(other.decoder.output_projection.weight, model.decoder.output_projection.weight)
+    for mine, theirs in zip(embeddings(other), embeddings(model), strict=True):
+        assert mine.matrix().dtype == torch.float16
+        assert torch.equal(mine.matrix(), theirs.matrix())
+    before = [embedding.matrix().detach().clone() for embedding in embeddings(other)]
+    with torch.no_grad():
+        next(embeddings(other)[1].parameters()).mul_(2)
+    other.train().eval()  # drops what was kept
+    changed = [
+        not torch.equal(embedding.matrix(), old) for embedding, old in zip(embeddings(other), before, strict=True)
+    ]
+    assert changed == {"all": [True] * 3, "decoder": [False, True, True], "none": [False, True, False]}[tying]
+
+
+def test_conventional_is_fairseqs_transformer():
+    """With three-way tying one seed gives the same logits and the same gradients, to the bit."""
+    models = []
+    for arch in ("transformer", "transformer_conventional"):
+        torch.manual_seed(3)
+        models.append(build(arch, "--share-all-embeddings"))
+    stock, ours = models
+    sources, outputs = torch.tensor([[5, 6, 7, 2], [1, 8, 9, 2]]), torch.tensor([[2, 10, 11], [2, 12, 1]])
+    results = [model(sources, torch.tensor([4, 3]), outputs)[0] for model in models]
+    assert torch.equal(*results)
+    for result in results:
+        result.logsumexp(-1).square().sum().backward()
+    assert torch.equal(stock.encoder.embed_tokens.weight.grad, ours.encoder.embed_tokens.table.grad)
+    assert torch.equal(stock.decoder.layers[0].fc1.weight.grad, ours.decoder.layers[0].fc1.weight.grad)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (
+            ["--tie-embeddings=none", "--share-all-embeddings"],
+            "--share-all-embeddings contradicts --tie-embeddings none",
+        ),
+        (["--tie-embeddings=none", "--share-decoder-input-output-embed"], "--share-decoder-input-output-embed contra"),
+        (["--tie-embeddings=none", "--merge-src-tgt-embed"], "--merge-src-tgt-embed contradicts"),
+        (["--tie-embeddings=decoder", "--share-all-embeddings"], "--share-all-embeddings contradicts"),
+        (["--tie-embeddings=decoder", "--merge-src-tgt-embed"], "--merge-src-tgt-embed contradicts"),
+        (["--tie-embeddings=all", "--decoder-embed-dim=4"], "--share-all-embeddings needs one size"),
+        (["--tie-embeddings=decoder", "--decoder-output-dim=4"], "--decoder-output-dim 4 differs"),
+        (["--output-projection-regularization=-1"], "--output-projection-regularization must be at least 0"),
+        (["--output-projection-regularization=nan"], "--output-projection-regularization must be at least 0"),
+        (
+            ["--output-projection-regularization=0.15", "--tie-embeddings=decoder"],
+            "--output-projection-regularization is for untied",
+        ),
+        (
+            ["--output-projection-regularization=0.15", "--share-all-embeddings"],
+            "--output-projection-regularization is for untied",
+        ),
+        (
+            ["--output-projection-regularization=0.15", "--criterion=label_smoothed_cross_entropy"],
+            "--output-projection-regularization needs --criterion .*, not label_smoothed_cross_entropy",
+        ),
+    ],
+)
+@pytest.mark.parametrize("arch", ARCHS)
+def test_contradicting_ties_are_refused(arch, flags, words):
+    with pytest.raises(UserError, match=words):
+        build(arch, *flags)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("tying", TYINGS)
+def test_the_flags_of_a_built_model_build_it_again(arch, tying):
+    """A checkpoint keeps the flags as building left them; loading must not find a contradiction in them."""
+    args = small(arch, *TIE_FLAGS[tying])
+    ARCH_MODEL_REGISTRY[arch].build_model(args, Task())
+    first, second, third = embeddings(ARCH_MODEL_REGISTRY[arch].build_model(args, Task()))
+    assert (first is second) == (tying == "all")
+    assert (second is third) == (tying != "none")
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_regularized_projection_stands_before_the_output(arch):
+    flags = ["--output-projection-regularization=0.15", "--criterion=label_smoothed_cross_entropy_with_augmented_loss"]
+    torch.manual_seed(4)
+    plain = build(arch).eval()
+    torch.manual_seed(4)
+    model = build(arch, *flags).eval()
+    torch.testing.assert_close(logits(model), logits(plain))  # P is the identity at first
+    square = model.decoder.output_projection.square
+    with torch.no_grad():
+        square.mul_(2)
+    torch.testing.assert_close(logits(model), 2 * logits(plain))
+    saved = {key: value.clone() for key, value in model.state_dict().items()}
+    with torch.no_grad():
+        square.zero_()
+    model.load_state_dict(saved)
+    torch.testing.assert_close(logits(model), 2 * logits(plain))
 
 
 def test_untied_embeddings_have_filters_of_their_own():
@@ -225,7 +324,7 @@ def test_moving_average_of_models_decays_each_tensor_once():
         (["--share-decoder-input-output-embed", "--decoder-output-dim", "4"], "--decoder-output-dim 4 differs"),
     ],
 )
-@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_factorized"])
+@pytest.mark.parametrize("arch", ARCHS)
 def test_flags_that_need_a_table_are_refused(arch, flags, words):
     with pytest.raises(UserError, match=words):
         build(arch, *flags)

@@ -1,41 +1,38 @@
-"""A Transformer whose embeddings are computed: all that does not depend on how."""
+"""A Transformer over any family of embeddings: all that does not depend on which."""
 
 from fairseq.models.transformer import TransformerConfig, TransformerModel
 from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
 
-from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.errors import UserError
+from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.tied_state_dict import drop_tied_names, restore_tied_names
-from fairseq_alone.modules import TiedProjection
+from fairseq_alone.models.tying import add_tying_args, build_output_layer, resolve_tying
 
 # Untied embeddings draw independent filters; the encoder's is also the shared one.
 ENCODER_STREAM, DECODER_STREAM, OUTPUT_STREAM = range(3)
 
 
-class ComputedEmbeddingTransformer(TransformerModel):
-    """fairseq's Transformer over embeddings without a table. Subclasses offer :meth:`build_computed_embedding`.
+class EmbeddingFamilyTransformer(TransformerModel):
+    """fairseq's Transformer over embeddings of one family. Subclasses set :attr:`family`.
 
-    Tying follows fairseq's flags: with ``--share-all-embeddings`` one embedding serves the encoder, the decoder and the
-    output; with ``--share-decoder-input-output-embed`` the last two; else each has its own.
+    Tying follows ``--tie-embeddings`` or fairseq's flags: with ``--share-all-embeddings`` one embedding serves the
+    encoder, the decoder and the output; with ``--share-decoder-input-output-embed`` the last two; else each has its
+    own.
     """
 
-    flag_prefix = "--"
+    family: type[EmbeddingFamily]
 
     @classmethod
-    def build_computed_embedding(cls, args, num_embeddings, embed_dim, padding_idx, stream):
-        """Build a :class:`~fairseq_alone.modules.computed_embedding.ComputedEmbedding`.
-
-        Args:
-            args: the model's flags.
-            num_embeddings: vocabulary size V.
-            embed_dim: D_e.
-            padding_idx: the padding word.
-            stream: which of several independent random filters, for embeddings that have any.
-        """
-        raise NotImplementedError
+    def add_args(cls, parser):
+        """Add fairseq's Transformer flags, those for tying and those of the family."""
+        super().add_args(parser)
+        add_tying_args(parser)
+        cls.family.add_args(parser)
 
     @classmethod
     def build_model(cls, args, task):
-        """Build the model. Raises UserError for flags that cannot work with a computed embedding."""
+        """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
+        resolve_tying(args)
         cls.refuse_unsupported_flags(args)
         if args.share_all_embeddings and task.source_dictionary != task.target_dictionary:
             raise UserError(
@@ -51,23 +48,23 @@ class ComputedEmbeddingTransformer(TransformerModel):
 
     @classmethod
     def refuse_unsupported_flags(cls, args) -> None:
-        """Raise UserError when a flag needs a stored table."""
+        """Raise UserError when a flag needs fairseq's own table."""
         if getattr(args, "adaptive_softmax_cutoff", None) is not None:
             raise UserError(
-                "--adaptive-softmax-cutoff does not work with a computed embedding: it splits a stored table"
+                "--adaptive-softmax-cutoff does not work with this --arch: it splits the table of --arch transformer"
             )
         for side in ("encoder", "decoder"):
             if getattr(args, f"{side}_embed_path", None):
                 raise UserError(
-                    f"--{side}-embed-path does not work with a computed embedding: there is no table to fill"
+                    f"--{side}-embed-path does not work with this --arch: it fills the table of --arch transformer"
                 )
         for method in ("pq", "scalar"):
             if getattr(args, f"quant_noise_{method}", 0) > 0:
                 raise UserError(
-                    f"--quant-noise-{method} does not work with a computed embedding: there is no table to quantise"
+                    f"--quant-noise-{method} does not work with this --arch: it quantises that of --arch transformer"
                 )
         if getattr(args, "base_layers", 0) > 0:
-            raise UserError("--base-layers does not work with a computed embedding")
+            raise UserError("--base-layers does not work with this --arch; it does with --arch transformer")
 
     @classmethod
     def build_embedding(cls, args, dictionary, embed_dim, path=None):
@@ -95,7 +92,7 @@ class ComputedEmbeddingTransformer(TransformerModel):
             tgt_dict,
             embed_tokens,
             no_encoder_attn=cfg.no_cross_attention,
-            output_projection=TiedProjection(output_embedding),
+            output_projection=build_output_layer(args, output_embedding),
         )
         if output_embedding is not embed_tokens:
             decoder.output_embedding = output_embedding
@@ -119,7 +116,4 @@ class ComputedEmbeddingTransformer(TransformerModel):
 
     @classmethod
     def _build(cls, args, dictionary, embed_dim, stream):
-        try:
-            return cls.build_computed_embedding(args, len(dictionary), embed_dim, dictionary.pad(), stream)
-        except SettingError as error:
-            raise UserError(f"{cls.flag_prefix}{error.setting.replace('_', '-')} {error.problem}") from error
+        return cls.family.build(args, len(dictionary), embed_dim, dictionary.pad(), stream)

@@ -1,0 +1,44 @@
+"""Kinds of embeddings as the models see them: flags, defaults, and how to build one."""
+
+from fairseq_alone.errors import SettingError, UserError
+
+
+class EmbeddingFamily:
+    """One kind of embedding. A model names its family; that is all that makes it conventional, factorized or ALONE."""
+
+    #: What comes before a setting's name in its flag.
+    flag_prefix = "--"
+
+    @classmethod
+    def add_args(cls, parser) -> None:
+        """Add the family's flags; their defaults come from :meth:`fill_defaults`."""
+        raise NotImplementedError
+
+    @classmethod
+    def fill_defaults(cls, args, **sizes) -> None:
+        """Fill in the flags that were not given. ``sizes`` are those that depend on the architecture."""
+        raise NotImplementedError
+
+    @classmethod
+    def build_from_flags(cls, args, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int):
+        """Build the module. Raises SettingError, whose setting is the flag's name without its prefix."""
+        raise NotImplementedError
+
+    @classmethod
+    def build(cls, args, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int):
+        """Build an embedding: a module with ``forward(ids)`` and ``matrix()``.
+
+        Args:
+            args: the model's flags.
+            num_embeddings: vocabulary size V.
+            embed_dim: D_e.
+            padding_idx: the padding word.
+            stream: which of several independent random filters, for embeddings that have any.
+
+        Raises:
+            UserError: a setting is outside its range; the sentence names its flag.
+        """
+        try:
+            return cls.build_from_flags(args, num_embeddings, embed_dim, padding_idx, stream)
+        except SettingError as error:
+            raise UserError(f"{cls.flag_prefix}{error.setting.replace('_', '-')} {error.problem}") from error
