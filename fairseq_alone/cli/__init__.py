@@ -12,7 +12,18 @@ import sys
 from fairseq_alone import compat
 from fairseq_alone.errors import UserError
 
-COMMANDS = ("average", "check-corpus", "compare", "path", "plot", "report", "score")
+COMMANDS = (
+    "average",
+    "characters",
+    "check-corpus",
+    "compare",
+    "duc2004",
+    "headlines",
+    "path",
+    "plot",
+    "report",
+    "score",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
