@@ -87,7 +87,7 @@ class EmbeddingFamilyTransformer(TransformerModel):
                 )
         else:
             output_embedding = cls._build(cfg, tgt_dict, cfg.decoder.output_dim, OUTPUT_STREAM)
-        decoder = TransformerDecoderBase(
+        decoder = cls.decoder_class(args)(
             cfg,
             tgt_dict,
             embed_tokens,
@@ -97,6 +97,11 @@ class EmbeddingFamilyTransformer(TransformerModel):
         if output_embedding is not embed_tokens:
             decoder.output_embedding = output_embedding
         return decoder
+
+    @classmethod
+    def decoder_class(cls, args) -> type[TransformerDecoderBase]:
+        """The decoder to build; takes the arguments of fairseq's own."""
+        return TransformerDecoderBase
 
     def state_dict(self, *args, **kwargs):
         """All tensors, each under one name only."""
