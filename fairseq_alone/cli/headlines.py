@@ -76,7 +76,8 @@ def normalize(text: str, lowercase: bool) -> str:
 
 def summary(report: dict) -> str:
     """One line for people."""
-    text = f"{os.path.basename(report["prefix"])}: {report["pairs_written"]} of {report['pairs_read']} pairs written"
+    name = os.path.basename(report["prefix"])
+    text = f"{name}: {report['pairs_written']} of {report['pairs_read']} pairs written"
     if report["unknown_in_headline"]:
         text += f"; {report['unknown_in_headline']} dropped ({UNKNOWN} in the headline)"
     if report["symbols_replaced"]:
