@@ -18,7 +18,7 @@ from fairseq_alone.modules.length_encoding import KINDS
 
 
 class LengthControlMixin:
-    """Adds the length flags to an ``EmbeddingFamilyTransformer``. With ``--length-encoding none`` it changes nothing."""
+    """Adds the length flags to an ``EmbeddingFamilyTransformer``; ``--length-encoding none`` changes nothing."""
 
     @classmethod
     def add_args(cls, parser):

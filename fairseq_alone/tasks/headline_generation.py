@@ -1,6 +1,7 @@
 """``--task headline_generation``: translation from a text to a headline of a desired length."""
 
 from dataclasses import dataclass, field
+from typing import Optional
 
 import torch
 from fairseq.sequence_scorer import SequenceScorer
@@ -14,7 +15,8 @@ from fairseq_alone.errors import UserError
 class HeadlineGenerationConfig(TranslationConfig):
     """Flags of fairseq's translation task, and the length."""
 
-    desired_length: int | None = field(
+    # fairseq makes a flag of Optional[int], not of int | None.
+    desired_length: Optional[int] = field(  # noqa: UP045
         default=None,
         metadata={
             "help": "write so many target tokens (characters, if the target is split into characters), the end symbol "
