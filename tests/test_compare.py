@@ -143,6 +143,7 @@ def test_table_is_markdown_with_one_row_for_each_run(tmp_path, capsys):
     assert all(set(cell) <= {"-", ":"} for cell in rule)
     cell = dict(zip(header, base, strict=True))
     assert cell["run"] == "base"
+    assert cell["tying"] == "three-way"
     assert cell["embedding parameters"] == "28"
     assert cell["BLEU"] == "31.26"
     assert cell["valid ppl best / last"] == "50.00 / 55.50"

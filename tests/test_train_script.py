@@ -153,9 +153,10 @@ def test_wmt16_is_the_papers_table_2(recipe):
         "--required-batch-size-multiple": "1",
         "--user-dir": "/package/fairseq_alone",
         "--seed": "1",
+        "--tie-embeddings": "all",
+        "--criterion": "label_smoothed_cross_entropy",
     }
     assert {flag: value(command, flag) for flag in expected} == expected
-    assert "--share-all-embeddings" in command
     assert "--fp16" in command
     assert "--cpu" not in command
 
@@ -168,7 +169,7 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         _, [commands[embedding]] = recipe.dry_run(EMBEDDING=embedding, FACTORIZED_DIM=7, INTER_DIM=99)
     suffix = "_wmt_en_de" if preset == "wmt16" else ""
     own = {
-        "conventional": ["--arch", f"transformer{suffix}"],
+        "conventional": ["--arch", f"transformer_conventional{suffix}"],
         "factorized": ["--arch", f"transformer_factorized{suffix}", "--factorized-dim", "7"],
     }
     for kind in ("binary", "real"):
@@ -180,6 +181,22 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         for word in own[embedding]:
             common[embedding].remove(word)
     assert len({tuple(words) for words in common.values()}) == 1
+
+
+@pytest.mark.parametrize("tie", ["all", "decoder", "none"])
+def test_tying_is_one_flag(recipe, tie):
+    _, [command] = recipe.dry_run(TIE=tie)
+    assert value(command, "--tie-embeddings") == tie
+
+
+def test_augmented_loss_changes_the_criterion_only(recipe):
+    _, [without] = recipe.dry_run(AUGMENTED_LOSS="0.0")
+    _, [command] = recipe.dry_run("--augmented-loss-temperature", "2", AUGMENTED_LOSS="0.5")
+    plain = value(without, "--criterion")
+    assert value(command, "--criterion") == f"{plain}_with_augmented_loss"
+    assert value(command, "--augmented-loss-weight") == "0.5"
+    assert value(command, "--augmented-loss-temperature") == "2"
+    assert len(command) == len(without) + 4
 
 
 def test_tiny_shape_is_written_out(recipe):
@@ -295,7 +312,7 @@ def test_run_leaves_log_settings_command_and_done(recipe):
     assert (run / "train.log").read_text() == "hello\nwarning\n"
     assert "hello" in result.stdout
     settings = (run / "settings").read_text()
-    assert "embedding=alone_real\ninter_dim=2048\nseed=1\n" in settings
+    assert "embedding=alone_real\ninter_dim=2048\ntie=all\naugmented_loss=0\nseed=1\n" in settings
     assert "flags=--dropout 0.3\n" in settings
     assert (run / "done").read_text() == settings
     command = shlex.split((run / "command").read_text())
@@ -404,6 +421,10 @@ def test_killing_the_script_stops_the_training(recipe):
         ([], {"MAX_EPOCH": "0"}, "the training would never end"),
         ([], {"name": "../x"}, "RUN_NAME may have"),
         ([], {"PYTHON": "/no/python"}, "PYTHON=/no/python is no command"),
+        ([], {"TIE": "some"}, "TIE must be all, decoder or none, got 'some'"),
+        ([], {"AUGMENTED_LOSS": "-1"}, "AUGMENTED_LOSS must be a number that is not negative"),
+        (["--share-all-embeddings"], {}, "--share-all-embeddings is set by the variable TIE"),
+        (["--criterion", "x"], {}, "--criterion follows from the variable AUGMENTED_LOSS"),
         (["--update-freq", "4"], {}, "--update-freq follows from the number of workers"),
         (["--max-tokens=4"], {}, "--max-tokens follows from the number of workers"),
         (["--seed", "4"], {}, "--seed is set by the variable SEED"),

@@ -10,6 +10,8 @@
 # Variables (the default in brackets):
 #   PRESET            wmt16, small or demo [the one WORK_DIR was prepared with]
 #   EMBEDDING         conventional, factorized, alone_binary or alone_real [alone_real]
+#   TIE               all, decoder or none: which embeddings are one [all]
+#   AUGMENTED_LOSS    gamma, the weight of the augmented loss, 0 = none [0]
 #   INTER_DIM         D_inter of ALONE [wmt16 8192, small 2048, demo 256]
 #   FACTORIZED_DIM    d of the factorized embedding [as many parameters as ALONE with INTER_DIM]
 #   MAX_EPOCH         stop after so many epochs, 0 = no limit [small 15, demo 30; no limit if MAX_UPDATE is given]
@@ -55,6 +57,8 @@ shift 2
 extra_flags=("$@")
 python=${PYTHON:-python}
 embedding=${EMBEDDING:-alone_real}
+tie=${TIE:-all}
+augmented_loss=${AUGMENTED_LOSS:-0}
 seed=${SEED:-1}
 
 [[ $run_name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
@@ -80,6 +84,9 @@ for flag in "${extra_flags[@]}"; do
     --update-freq | --max-tokens | --batch-size | --max-sentences)
       refuse "${flag%%=*} follows from the number of workers; set EFFECTIVE_TOKENS and MAX_TOKENS instead" ;;
     --distributed-*) refuse "${flag%%=*} is worked out here; set WORKERS, or start with torchrun or srun" ;;
+    --tie-embeddings | --share-all-embeddings | --share-decoder-input-output-embed)
+      refuse "${flag%%=*} is set by the variable TIE" ;;
+    --criterion) refuse "--criterion follows from the variable AUGMENTED_LOSS" ;;
     --arch | -a) refuse "${flag%%=*} follows from PRESET and EMBEDDING" ;;
     --seed | --max-update | --max-epoch | --cpu | --fp16)
       variable=${flag%%=*} variable=${variable#--} variable=${variable//-/_}
@@ -138,7 +145,7 @@ no_effect() { # VARIABLE
 [[ $embedding == factorized ]] || no_effect FACTORIZED_DIM
 [[ $embedding != conventional ]] || no_effect INTER_DIM
 case $embedding in
-  conventional) arch=transformer$arch_suffix ;;
+  conventional) arch=transformer_conventional$arch_suffix ;;
   alone_binary | alone_real)
     arch=transformer_alone$arch_suffix
     embedding_flags=(--alone-filter "${embedding#alone_}" --alone-inter-dim "$inter_dim")
@@ -165,12 +172,26 @@ case $embedding in
   *) refuse "EMBEDDING must be conventional, factorized, alone_binary or alone_real, got '$embedding'" ;;
 esac
 
+case $tie in
+  all | decoder | none) ;;
+  *) refuse "TIE must be all, decoder or none, got '$tie'" ;;
+esac
+[[ $augmented_loss =~ ^[0-9]*\.?[0-9]+$ ]] ||
+  refuse "AUGMENTED_LOSS must be a number that is not negative, got '$augmented_loss'"
+criterion=label_smoothed_cross_entropy criterion_flags=(--label-smoothing 0.1)
+if [[ ! $augmented_loss =~ ^[0.]+$ ]]; then
+  criterion=label_smoothed_cross_entropy_with_augmented_loss
+  criterion_flags+=(--augmented-loss-weight "$augmented_loss")
+fi
+
 # ---------------------------------------------------------------- settings: same run or another one?
 run=$work/runs/$run_name
 settings=$(
   echo "preset=$preset"
   echo "embedding=$embedding"
   [[ -z $size ]] || echo "$size"
+  echo "tie=$tie"
+  echo "augmented_loss=$augmented_loss"
   echo "seed=$seed"
   echo "effective_tokens=$effective_tokens"
   echo "max_update=$max_update"
@@ -273,8 +294,8 @@ user_dir=$("$python" -m fairseq_alone path) ||
   refuse "PYTHON=$python has no fairseq_alone with all it needs; name the Python it is installed in"
 command=("$python" -m fairseq_cli.train "$work/data-bin" --user-dir "$user_dir"
   --task translation --source-lang "$source_lang" --target-lang "$target_lang"
-  --arch "$arch" "${shape[@]}" --share-all-embeddings "${embedding_flags[@]}"
-  --criterion label_smoothed_cross_entropy --label-smoothing 0.1
+  --arch "$arch" "${shape[@]}" --tie-embeddings "$tie" "${embedding_flags[@]}"
+  --criterion "$criterion" "${criterion_flags[@]}"
   --optimizer adam --adam-betas "(0.9, 0.98)" --lr-scheduler inverse_sqrt "${training[@]}"
   --max-tokens "$tokens" --update-freq "$update_freq" --max-update "$max_update" --max-epoch "$max_epoch"
   # Without this fairseq drops up to 7 sentences of every set.

@@ -45,7 +45,7 @@ def read_run(run_dir: str) -> dict:
     """What is known about one run, all of it JSON values.
 
     Returns:
-        ``embedding`` (kind), ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the model without
+        ``embedding`` (kind), ``tying``, ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the model without
         the optimizer's state), ``best_valid_ppl``, ``last_valid_ppl`` (None without validation), ``updates``,
         ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` (None before evaluate.sh).
 
@@ -68,6 +68,7 @@ def read_run(run_dir: str) -> dict:
     perplexities = [validation.ppl for validation in log.validations]
     return {
         "embedding": kind,
+        "tying": settings["tying"],
         "embedding_parameters": sizes["parameters"]["embedding"],
         "total_parameters": sizes["parameters"]["total"],
         # Without averaged.pt there is only a file that holds the optimizer's state as well.
@@ -85,6 +86,7 @@ def read_run(run_dir: str) -> dict:
 _COLUMNS = {
     "run": lambda result: result["run"],
     "embedding": lambda result: result["embedding"],
+    "tying": lambda result: result["tying"],
     "embedding parameters": lambda result: f"{result['embedding_parameters']:,}",
     "all parameters": lambda result: f"{result['total_parameters']:,}",
     "checkpoint MB": lambda result: f"{result['checkpoint_bytes'] / 1e6:.2f}",
@@ -96,7 +98,7 @@ _COLUMNS = {
     "updates": lambda result: f"{result['updates']:,}",
     "training time": lambda result: duration(result["train_seconds"]),
 }
-_LEFT_ALIGNED = 2  # the names; numbers stand on the right
+_LEFT_ALIGNED = 3  # the names; numbers stand on the right
 
 
 def markdown_table(results: list[dict]) -> str:
