@@ -22,6 +22,8 @@ COMMANDS = (
     "path",
     "plot",
     "report",
+    "rerank",
+    "rouge",
     "score",
 )
 
