@@ -1,9 +1,11 @@
 """The length encodings inside fairseq's Transformer."""
 
+import argparse
 import copy
 
 import pytest
 import torch
+from fairseq.models import ARCH_CONFIG_REGISTRY
 from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
 from fairseq.models.transformer.transformer_encoder import TransformerEncoderBase
 from toy_checkpoints import toy_model, write_checkpoint
@@ -107,6 +109,8 @@ def test_the_lengths_of_one_forward_do_not_reach_the_next():
     first = logits(model)
     logits(model, [30, 9, 6])
     torch.testing.assert_close(logits(model), first)
+    with pytest.raises(AttributeError):
+        model.decoder.embed_positions(OUTPUTS)
 
 
 def test_absolute_positions_are_added_to_the_length_encoding():
@@ -157,8 +161,26 @@ def test_no_length_encoding_is_the_ordinary_model(arch):
         assert torch.equal(model(SOURCES, SOURCE_LENGTHS, OUTPUTS)[0], other(SOURCES, SOURCE_LENGTHS, OUTPUTS)[0])
 
 
-def test_the_architecture_is_the_papers():
-    model = toy_model("transformer_length_duc", task="headline_generation")[0]
+@pytest.mark.parametrize(
+    ("arch", "sizes"),
+    [
+        ("transformer_length_duc", {}),
+        ("transformer_alone_duc", {"alone_inter_dim": 512}),
+        ("transformer_factorized_duc", {"factorized_dim": 32}),
+    ],
+)
+def test_architectures_are_base_transformers_with_lrpe(arch, sizes):
+    args = argparse.Namespace()
+    ARCH_CONFIG_REGISTRY[arch](args)
+    for side in ("encoder", "decoder"):
+        shape = {"embed_dim": 512, "ffn_embed_dim": 2048, "layers": 6, "attention_heads": 8}
+        assert {name: getattr(args, f"{side}_{name}") for name in shape} == shape
+    assert (args.length_encoding, args.length_with_absolute) == ("lrpe", False)
+    assert {name: getattr(args, name) for name in sizes} == sizes
+
+
+def test_the_length_encoding_takes_the_place_of_positions():
+    model = headline_model()
     assert isinstance(model.decoder, LengthControlledDecoder)
     assert model.decoder.embed_positions.encoding.kind == "lrpe"
     assert model.decoder.embed_positions.absolute is None
