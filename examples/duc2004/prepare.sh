@@ -94,8 +94,9 @@ FORMS=()
   fail "$CORPUS_DIR has none of train.tsv, train.source (with train.title), train.article.txt (with train.title.txt)"
 [ ${#FORMS[@]} -eq 1 ] || fail "$CORPUS_DIR has a training set in more than one form (${FORMS[*]}); keep one"
 FORM=${FORMS[0]}
-CORPUS_SPLITS=$SPLITS
-[ -z "$DUC_DIR" ] || CORPUS_SPLITS="train valid"
+# TEST: the test set comes from CORPUS_DIR.
+[ -z "$DUC_DIR" ] && TEST=1 || TEST=
+CORPUS_SPLITS="train valid${TEST:+ test}"
 
 # suffixes SPLIT: the suffixes of the two files of a split in CORPUS_DIR; the same word twice for a .tsv file.
 suffixes() {
@@ -113,11 +114,8 @@ for split in $CORPUS_SPLITS; do
 done
 command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON: there is no such command"
 tool() { "$PYTHON" -m fairseq_alone "$@"; }
-# No folder, or not the right one: the tool explains how to get the test set.
-if [ -n "$DUC_DIR" ]; then
-  tool duc2004 "$DUC_DIR" >/dev/null
-  DUC_DIR=$(cd "$DUC_DIR" && pwd)
-fi
+# The tool checks the folder, and explains how to get the test set if it is not there.
+[ ! -d "$DUC_DIR" ] || DUC_DIR=$(cd "$DUC_DIR" && pwd)
 
 # Absolute, because the tools below are called from there as well.
 mkdir -p "$WORK_DIR"
@@ -140,7 +138,6 @@ print_settings() {
   echo "MERGES=$MERGES"
   echo "LOWERCASE=$LOWERCASE"
   echo "FORM=$FORM"
-  echo "DUC=$([ -n "$DUC_DIR" ] && echo 1 || echo 0)"
   # Checksum and size, so that changed data is noticed and a moved folder does not matter.
   local split suffix
   for split in $CORPUS_SPLITS; do
@@ -149,7 +146,7 @@ print_settings() {
     done
   done
   # The references lie beside input.txt or in a subfolder.
-  [ -z "$DUC_DIR" ] || echo "duc=$(find "$DUC_DIR" -name input.txt -o -name 'task1_ref?.txt' | sort | xargs -d '\n' cat | cksum)"
+  [ -z "$DUC_DIR" ] || echo "duc=$(cat "$DUC_DIR"/input.txt "$DUC_DIR"/{,references/}task1_ref?.txt 2>/dev/null | cksum)"
 }
 
 write_settings() {
@@ -173,33 +170,10 @@ if [ ! -d clean ]; then
   say "checking $CORPUS_DIR"
   rm -rf clean.part references references.part
   mkdir -p clean.part/checked references.part
-  languages=(--source-lang "$SOURCE_LANG" --target-lang "$TARGET_LANG")
   form=()
   [ "$FORM" != tsv ] || form=(--tsv)
   lowercase=()
   [ "$LOWERCASE" = 0 ] || lowercase=(--lowercase)
-  for split in $CORPUS_SPLITS; do
-    if [ "$FORM" = tsv ]; then
-      tool check-corpus "$CORPUS_DIR/$split" --tsv "${languages[@]}" --output "clean.part/checked/$split"
-    else
-      read -r source_suffix target_suffix <<<"$(suffixes "$split")"
-      tool check-corpus "$CORPUS_DIR/$split" --source-lang "$source_suffix" --target-lang "$target_suffix" \
-        --output "clean.part/checked/$split"
-    fi
-  done >clean.part/report.txt
-  say "normalising"
-  for split in $CORPUS_SPLITS; do
-    if [ "$FORM" = namas ]; then
-      read -r source_suffix target_suffix <<<"$(suffixes "$split")"
-      mv "clean.part/checked/$split.$source_suffix" "clean.part/checked/$split.$SOURCE_LANG"
-      mv "clean.part/checked/$split.$target_suffix" "clean.part/checked/$split.$TARGET_LANG"
-    fi
-    # A pair of the test set is never dropped: its reference counts, whatever it holds.
-    unknown=()
-    [ "$split" = test ] || unknown=(--drop-unknown)
-    tool headlines "clean.part/checked/$split" "${languages[@]}" --output "clean.part/$split" \
-      "${lowercase[@]}" "${unknown[@]}"
-  done >>clean.part/report.txt
   if [ -n "$DUC_DIR" ]; then
     digits=()
     # NAMAS writes # for each digit in Gigaword, but not in DUC.
@@ -208,7 +182,33 @@ if [ ! -d clean ]; then
       "${lowercase[@]}" "${digits[@]}" >>clean.part/report.txt
     # fairseq knows one reference; scoring takes all of references/.
     cp "references.part/test.$TARGET_LANG.0" "clean.part/test.$TARGET_LANG"
+  fi
+  # check_splits SPLIT...: those whose files have the same suffixes, in one call.
+  check_splits() {
+    local source_suffix target_suffix split inputs=() outputs=()
+    read -r source_suffix target_suffix <<<"$(suffixes "$1")"
+    [ "$FORM" != tsv ] || { source_suffix=$SOURCE_LANG target_suffix=$TARGET_LANG; }
+    for split in "$@"; do inputs+=("$CORPUS_DIR/$split") outputs+=("clean.part/checked/$split"); done
+    tool check-corpus "${inputs[@]}" "${form[@]}" --source-lang "$source_suffix" --target-lang "$target_suffix" \
+      --output "${outputs[@]}" >>clean.part/report.txt
+    [ "$FORM" = namas ] || return 0
+    for split in "$@"; do
+      mv "clean.part/checked/$split.$source_suffix" "clean.part/checked/$split.$SOURCE_LANG"
+      mv "clean.part/checked/$split.$target_suffix" "clean.part/checked/$split.$TARGET_LANG"
+    done
+  }
+  if [ "$FORM" = namas ]; then
+    check_splits train ${TEST:+test}
+    check_splits valid
   else
+    check_splits train valid ${TEST:+test}
+  fi
+  say "normalising"
+  # A pair of the test set is never dropped: its reference counts, whatever it holds.
+  tool headlines clean.part/checked/{train,valid} ${TEST:+clean.part/checked/test} \
+    --output clean.part/{train,valid} ${TEST:+clean.part/test} --drop-unknown clean.part/checked/{train,valid} \
+    --source-lang "$SOURCE_LANG" --target-lang "$TARGET_LANG" "${lowercase[@]}" >>clean.part/report.txt
+  if [ -n "$TEST" ]; then
     cp "clean.part/test.$TARGET_LANG" "references.part/test.$TARGET_LANG.0"
   fi
   rm -r clean.part/checked
@@ -305,12 +305,14 @@ if [ ! -d units ]; then
       # The word <unk> of NAMAS stays whole: fairseq takes it for its own unknown word.
       "$PYTHON" -m subword_nmt.apply_bpe -c codes --glossaries '<unk>' --num-workers "$WORKERS" \
         -i "$TEXT/$split.$SOURCE_LANG" -o "units.part/$split.$SOURCE_LANG"
-      tool characters "clean/$split.$TARGET_LANG" "units.part/$split.$TARGET_LANG"
     else
       pieces "clean/$split.$SOURCE_LANG" "units.part/$split.$SOURCE_LANG"
       pieces "clean/$split.$TARGET_LANG" "units.part/$split.$TARGET_LANG"
     fi
   done
+  if [ "$TARGET_UNITS" = characters ]; then
+    tool characters clean/{train,valid,test}."$TARGET_LANG" --output units.part/{train,valid,test}."$TARGET_LANG"
+  fi
   same_lines units.part "$SOURCE_LANG" "$TARGET_LANG"
   mv units.part units
 fi

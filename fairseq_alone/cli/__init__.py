@@ -25,6 +25,7 @@ COMMANDS = (
     "rerank",
     "rouge",
     "score",
+    "score-headlines",
 )
 
 

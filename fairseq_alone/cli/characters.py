@@ -12,20 +12,27 @@ SPACE = "▁"
 
 def add_arguments(parser) -> None:
     """Add the arguments of ``characters``."""
-    parser.add_argument("input", metavar="INPUT", help="text, one sentence a line")
-    parser.add_argument("output", metavar="OUTPUT", help="file to write, line by line")
+    parser.usage = "fairseq-alone characters INPUT [INPUT ...] --output OUTPUT [OUTPUT ...] [--join] [--quiet]"
+    parser.add_argument("input", nargs="+", metavar="INPUT", help="text, one sentence a line")
+    parser.add_argument(
+        "--output", required=True, nargs="+", metavar="OUTPUT", help="files to write, line by line; one for each INPUT"
+    )
     parser.add_argument("--join", action="store_true", help="INPUT is split: put the words together again")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def run(args) -> None:
-    """Write OUTPUT."""
-    with replaced_on_success(args.output) as path, open(path, "w", encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(read_lines(args.input, args.quiet), start=1):
-            try:
-                file.write((join_characters if args.join else split_characters)(line) + "\n")
-            except ValueError as error:
-                raise UserError(f"{args.input}, line {number}: {error}") from None
+    """Write each OUTPUT."""
+    if len(args.input) != len(args.output):
+        raise UserError(f"--output has {len(args.output)} files for {len(args.input)}; give one for each")
+    convert = join_characters if args.join else split_characters
+    for source, target in zip(args.input, args.output, strict=True):
+        with replaced_on_success(target) as path, open(path, "w", encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(read_lines(source, args.quiet), start=1):
+                try:
+                    file.write(convert(line) + "\n")
+                except ValueError as error:
+                    raise UserError(f"{source}, line {number}: {error}") from None
 
 
 def split_characters(text: str) -> str:
