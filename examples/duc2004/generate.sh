@@ -61,7 +61,7 @@ positive BEAM "$beam"
 positive BATCH "${BATCH:-32}"
 [[ -f $checkpoints/checkpoint_last.pt ]] || refuse "$checkpoints/checkpoint_last.pt is missing; run train.sh first"
 [[ -f $run/done ]] || echo "generate.sh: the training of $run has not finished; this is the state so far"
-grep -q '^length=none$' "$run/settings" && lengths=free || lengths="30 50 75"
+grep -qs '^length=none$' "$run/settings" && lengths=free || lengths="30 50 75"
 read -r -a lengths <<<"${LENGTHS:-$lengths}"
 ((${#lengths[@]})) || refuse "LENGTHS is empty"
 for length in "${lengths[@]}"; do
