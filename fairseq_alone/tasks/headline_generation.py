@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 import torch
-from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
@@ -46,12 +45,12 @@ class HeadlineGenerationTask(TranslationTask):
         desired_length = getattr(args, "desired_length", None)
         if desired_length is None:
             desired_length = self.cfg.desired_length
-        generator = super().build_generator(models, args, *other_args, **kwargs)
-        if isinstance(generator, SequenceScorer):
+        if getattr(args, "score_reference", False):
             _check_scoring(desired_length)
-        else:
-            _check_models(models, desired_length)
-            generator.desired_length = desired_length
+            return super().build_generator(models, args, *other_args, **kwargs)
+        _check_models(models, desired_length)
+        generator = super().build_generator(models, args, *other_args, **kwargs)
+        generator.desired_length = desired_length
         return generator
 
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
@@ -93,7 +92,8 @@ def _check_scoring(desired_length: int | None) -> None:
 def _check_models(models, desired_length: int | None) -> None:
     if desired_length is not None and desired_length < 0:
         raise UserError(f"--desired-length must be at least 0, got {desired_length}")
-    encodings = {getattr(model.cfg, "length_encoding", "none") for model in models}
+    # Models of other kinds, such as fairseq's LSTM, have no cfg.
+    encodings = {getattr(getattr(model, "cfg", None), "length_encoding", "none") for model in models}
     if "none" in encodings and len(encodings) > 1:
         raise UserError("--path: some models of the ensemble have a --length-encoding, some have none")
     if desired_length is None and "none" not in encodings:

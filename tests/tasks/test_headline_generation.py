@@ -117,12 +117,13 @@ def ordinary():
         (-1, ["length"], "--desired-length must be at least 0, got -1"),
         (30, ["ordinary"], "--desired-length 30 needs a model .* --length-encoding"),
         (0, ["ordinary"], "--desired-length 0 needs a model"),
+        (30, ["lstm"], "--desired-length 30 needs a model"),
         (30, ["length", "ordinary"], "some models of the ensemble have a --length-encoding"),
     ],
 )
 def test_lengths_that_do_not_suit_the_models_are_refused(toy, desired_length, models, words):
     model, task = toy
-    models = [model if name == "length" else ordinary() for name in models]
+    models = [{"length": model, "ordinary": ordinary(), "lstm": torch.nn.LSTM(2, 2)}[name] for name in models]
     with pytest.raises(UserError, match=words):
         task.build_generator(models, generation(desired_length=desired_length))
 
