@@ -18,7 +18,7 @@
 #   CPU        1 = use no GPU [1 if torch sees none]
 #   PYTHON     the Python that has fairseq_alone [python]
 #
-# Time: @TIME@
+# Time: 800 sentences of the small preset, length 50, beam 20: 94 s of processor time on one core.
 set -euo pipefail
 
 refuse() {

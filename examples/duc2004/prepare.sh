@@ -31,7 +31,7 @@
 #
 # A step is skipped when its outcome is there, so the script can be run again after any interruption.
 #
-# Expect: 13,000 pairs took 40 s of one core. Gigaword (3.8 million pairs) was not run by us.
+# Expect: 13,000 pairs took 40 s of one core. Gigaword was not run by us.
 set -euo pipefail
 
 fail() {
