@@ -16,9 +16,11 @@ if compat.check_versions():
         label_smoothed_cross_entropy_with_augmented_loss,
     )
     from fairseq_alone.models import (  # noqa: F401
+        length_transformers,
         lstm_lm,
         transformer_alone,
         transformer_conventional,
         transformer_factorized,
         transformer_lm,
     )
+    from fairseq_alone.tasks import headline_generation  # noqa: F401

@@ -84,7 +84,7 @@ class EmbeddingFamilyTransformer(TiedStateDict, TransformerModel):
                 )
         else:
             output_embedding = cls._build(cfg, tgt_dict, cfg.decoder.output_dim, OUTPUT_STREAM)
-        decoder = TransformerDecoderBase(
+        decoder = cls.decoder_class(args)(
             cfg,
             tgt_dict,
             embed_tokens,
@@ -94,6 +94,11 @@ class EmbeddingFamilyTransformer(TiedStateDict, TransformerModel):
         if output_embedding is not embed_tokens:
             decoder.output_embedding = output_embedding
         return decoder
+
+    @classmethod
+    def decoder_class(cls, args) -> type[TransformerDecoderBase]:
+        """The decoder to build; takes the arguments of fairseq's own."""
+        return TransformerDecoderBase
 
     @classmethod
     def _build(cls, args, dictionary, embed_dim, stream):

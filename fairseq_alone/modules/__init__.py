@@ -3,6 +3,7 @@
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
+from fairseq_alone.modules.length_encoding import LengthEncoding
 from fairseq_alone.modules.regularized_projection import RegularizedProjection
 from fairseq_alone.modules.table_embedding import TableEmbedding
 from fairseq_alone.modules.tied_projection import TiedProjection
@@ -13,6 +14,7 @@ __all__ = [
     "FactorizedEmbedding",
     "FilterBank",
     "FilterSettings",
+    "LengthEncoding",
     "RegularizedProjection",
     "TableEmbedding",
     "TiedProjection",
