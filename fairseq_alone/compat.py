@@ -74,6 +74,7 @@ def install() -> None:
     _wrap_trainer_loading()
     _tell_criterions_the_number_of_updates()
     _wrap_object_broadcast()
+    _give_numpy_its_old_integer()
     _wrap_updates()
     _print_user_errors_as_one_sentence()
 
@@ -253,6 +254,21 @@ def _wrap_updates() -> None:
     Trainer.train_step, Trainer.zero_grad = train_step_with_matrices, zero_grad_with_matrices
     FairseqOptimizer.all_reduce_grads = all_reduce_grads_with_matrices
     models.DistributedFairseqModel = wrap_model_with_matrices
+
+
+def _give_numpy_its_old_integer() -> None:
+    # fairseq asks numpy for compat.long, which newer ones do not have: in language models with one sentence a sample,
+    # as fairseq-generate makes them, and in batches by length. Only these two modules see the substitute.
+    import types
+
+    import numpy
+    from fairseq.data import language_pair_dataset, token_block_dataset
+
+    if not hasattr(numpy, "compat"):
+        substitute = types.ModuleType("numpy")
+        substitute.__getattr__ = functools.partial(getattr, numpy)
+        substitute.compat = types.SimpleNamespace(long=int)
+        language_pair_dataset.np = token_block_dataset.np = substitute
 
 
 def _print_user_errors_as_one_sentence() -> None:

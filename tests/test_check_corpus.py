@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -151,3 +152,41 @@ def test_command_reports_bad_input_without_a_traceback(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "line 1: not UTF-8" in error
     assert "Traceback" not in error
+
+
+def check_tsv(prefix, output):
+    return check_corpus.check_corpora([prefix], "en", "de", [str(output)], tsv=True)[0]
+
+
+def test_tab_separated_pairs_are_split_cleaned_and_counted(tmp_path):
+    text = "\ufeffone\u2028two\teins \r\n\tno source\nno target\t \nthree \tdrei"
+    (tmp_path / "train.tsv").write_bytes(text.encode())
+    report = check_tsv(str(tmp_path / "train"), tmp_path / "out")
+    assert (tmp_path / "out.en").read_bytes() == b"one two\nthree\n"
+    assert (tmp_path / "out.de").read_bytes() == b"eins\ndrei\n"
+    assert (report["pairs_read"], report["pairs_written"], report["dropped_lines"]) == (4, 2, [2, 3])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a\tb\nc\n", "line 2: must be SENTENCE<tab>SENTENCE, but has 0 tabs"),
+        (b"a\tb\tc\n", "line 1: must be SENTENCE<tab>SENTENCE, but has 2 tabs"),
+        (b"a\tb\nc\t\xff\n", "line 2: not UTF-8"),
+        (b"\tb\n", "every pair has an empty side"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_bad_tab_separated_files_are_refused_by_name_and_line(tmp_path, text, message):
+    (tmp_path / "train.tsv").write_bytes(text)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        check_tsv(str(tmp_path / "train"), tmp_path / "out")
+    assert str(tmp_path / "train.tsv") in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["train.tsv"]
+
+
+def test_command_reads_tab_separated_pairs(tmp_path, capsys):
+    (tmp_path / "train.tsv").write_bytes(b"a\tb\n")
+    assert command(str(tmp_path / "train"), tmp_path / "out", "--tsv") == 0
+    assert "1 pairs read" in capsys.readouterr().out
+    assert (tmp_path / "out.de").read_bytes() == b"b\n"

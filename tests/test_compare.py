@@ -205,3 +205,38 @@ def test_duration():
         "59 min 59 s",
         "2 h 05 min",
     ]
+
+
+def make_language_model_run(folder, valid, test):
+    run_dir = make_run(folder)
+    scores = {"valid": {"perplexity": valid, "tokens": 11}, "test": {"perplexity": test, "tokens": 12}}
+    (folder / "scores.json").write_text(json.dumps({"language_model": scores}), "utf-8")
+    return run_dir
+
+
+def table_of(text):
+    header, _, *rows = [line for line in text.split("\n") if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (header, *rows)]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[1:]]
+
+
+def test_language_models_show_perplexity_and_no_bleu(tmp_path, capsys):
+    runs = make_language_model_run(tmp_path / "re", 101.0, 98.765), make_language_model_run(tmp_path / "al", 120, 110)
+    text = compared(capsys, *runs)
+    rows = table_of(text)
+    assert [row["ppl of valid / test"] for row in rows] == ["101.00 / 98.77", "120.00 / 110.00"]
+    assert [row["tying"] for row in rows] == ["three-way"] * 2
+    assert "BLEU" not in text
+    assert "chrF" not in text
+
+
+def test_translations_beside_language_models_show_both(tmp_path, capsys):
+    rows = table_of(
+        compared(
+            capsys,
+            make_run(tmp_path / "translation", bleu=31.25),
+            make_language_model_run(tmp_path / "lm", 101.0, 98.0),
+        )
+    )
+    assert [(row["BLEU"], row["ppl of valid / test"]) for row in rows] == [("31.25", "-"), ("-", "101.00 / 98.00")]
+    assert "ppl of valid / test" not in compared(capsys, str(tmp_path / "translation"))

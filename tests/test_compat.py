@@ -93,3 +93,13 @@ def test_load_checkpoint_names_what_is_wrong(tmp_path):
         (tmp_path / "text.pt").write_text(text)
         with pytest.raises(UserError, match="text.pt: not a fairseq checkpoint"):
             compat.load_checkpoint(str(tmp_path / "text.pt"))
+
+
+def test_language_models_can_have_one_sentence_a_sample():
+    """fairseq's data set asks for something that newer versions of numpy do not have."""
+    import torch
+    from fairseq.data import TokenBlockDataset
+
+    sentences = [torch.tensor([5, 6, 2]), torch.tensor([7, 2])]
+    samples = TokenBlockDataset(sentences, [3, 2], None, pad=1, eos=2, break_mode="eos")
+    assert [sample.tolist() for sample in samples] == [[5, 6, 2], [7, 2]]

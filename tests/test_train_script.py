@@ -1,4 +1,5 @@
-"""``examples/wmt_ende/train.sh``: the arithmetic, the command line, and what it does with processes and run folders.
+"""``train.sh`` of the recipes wmt_ende and duc2004, which share most of it: the arithmetic, the command line, and what
+it does with processes and run folders.
 
 A stand-in for Python answers instead of fairseq, so nothing is trained here.
 """
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parents[1] / "examples" / "wmt_ende" / "train.sh"
+EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 # Answers the script's questions ($GPUS devices) and plays fairseq-train: it writes its arguments to a file for each
 # rank, then does what $TRAINING says.
@@ -47,6 +48,7 @@ def recipe(tmp_path):
     class Recipe:
         calls = tmp_path / "calls"
         folder = work
+        script = EXAMPLES / "wmt_ende" / "train.sh"
 
         def prepare(self, preset):
             settings = f"PRESET={preset}\nSUBWORDS=subword-nmt\nSOURCE_LANG=en\nTARGET_LANG=de\n"
@@ -60,7 +62,7 @@ def recipe(tmp_path):
 
         def run(self, *flags, name="run", **variables):
             return subprocess.run(
-                ["bash", SCRIPT, work, name, *flags],
+                ["bash", self.script, work, name, *flags],
                 env=self.environment(variables),
                 capture_output=True,
                 text=True,
@@ -223,6 +225,95 @@ def test_max_update_alone_lifts_the_limit_on_epochs(recipe):
 def test_extra_flags_come_last_and_keep_their_spaces(recipe):
     _, [command] = recipe.dry_run("--dropout", "0.3", "--alone-seed=5", "a b")
     assert command[-4:] == ["--dropout", "0.3", "--alone-seed=5", "a b"]
+
+
+# ------------------------------------------------------------------------------------------------- duc2004
+
+
+@pytest.fixture
+def headlines(recipe):
+    """The same for the recipe of headline generation."""
+    recipe.script = EXAMPLES / "duc2004" / "train.sh"
+    return recipe
+
+
+def test_gigaword_is_the_papers_section_3_3(headlines):
+    headlines.prepare("gigaword")
+    text, [command] = headlines.dry_run(GPUS=4, INTER_DIM=1024)
+    assert batch(command) == (3584, 16)
+    expected = {
+        "--task": "headline_generation",
+        "--arch": "transformer_alone_duc",
+        "--alone-inter-dim": "1024",
+        "--alone-dropout": "0.1",
+        "--alone-dropout-until": "300",
+        "--length-encoding": "lrpe",
+        "--lr": "0.001",
+        "--dropout": "0.3",
+        "--max-epoch": "100",
+        "--required-batch-size-multiple": "1",
+    }
+    assert {flag: value(command, flag) for flag in expected} == expected
+    assert "--length-with-absolute" in command
+    assert "4 workers x 3,584 tokens x update-freq 16" in text
+
+
+@pytest.mark.parametrize(
+    ("embedding", "arch", "own"),
+    [
+        ("conventional", "transformer_length_duc", []),
+        ("factorized", "transformer_factorized_duc", ["--factorized-dim"]),
+        ("alone_binary", "transformer_alone_duc", ["--alone-filter", "--alone-dropout"]),
+        ("alone_real", "transformer_alone_duc", ["--alone-filter", "--alone-dropout"]),
+    ],
+)
+def test_headline_models_have_any_embedding(headlines, embedding, arch, own):
+    _, [command] = headlines.dry_run(EMBEDDING=embedding)
+    assert value(command, "--arch") == arch
+    assert all(flag in command for flag in own)
+    assert any(word.startswith("--alone") for word in command) == embedding.startswith("alone")
+
+
+@pytest.mark.parametrize(
+    ("variables", "flags"),
+    [
+        ({}, ["--length-encoding", "ldpe"]),
+        ({"ABSOLUTE": 1}, ["--length-encoding", "ldpe", "--length-with-absolute"]),
+        ({"LENGTH": "lrpe"}, ["--length-encoding", "lrpe"]),
+        ({"LENGTH": "none"}, ["--length-encoding", "none"]),
+    ],
+)
+def test_length_and_absolute_choose_the_length_encoding(headlines, variables, flags):
+    _, [command] = headlines.dry_run(**variables)
+    start = command.index("--length-encoding")
+    assert [word for word in command[start:] if word in flags] == flags
+    assert sum(word.startswith("--length") for word in command) == len(flags) - 1
+
+
+def test_headline_settings_tell_length_encodings_apart(headlines):
+    assert headlines.run().returncode == 0
+    assert "length=ldpe\nabsolute=0\n" in (headlines.folder / "runs" / "run" / "done").read_text()
+    assert "there: length=ldpe; now: length=lrpe" in headlines.refused(LENGTH="lrpe")
+    assert "there: absolute=0; now: absolute=1" in headlines.refused(ABSOLUTE=1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "words"),
+    [
+        ([], {"LENGTH": "rpe"}, "LENGTH must be lrpe, ldpe or none, got 'rpe'"),
+        ([], {"ABSOLUTE": "yes"}, "ABSOLUTE must be 0 or 1, got 'yes'"),
+        (["--length-encoding", "lrpe"], {}, "--length-encoding is set by the variable LENGTH"),
+        (["--length-with-absolute"], {}, "--length-with-absolute is set by the variable ABSOLUTE"),
+        ([], {"PRESET": "wmt16"}, "was prepared with PRESET=small"),
+    ],
+)
+def test_headline_refusals(headlines, flags, variables, words):
+    assert words in headlines.refused(*flags, **variables)
+
+
+def test_headline_recipe_knows_its_presets(headlines):
+    headlines.prepare("wmt16")
+    assert "PRESET must be gigaword or small, got 'wmt16'" in headlines.refused()
 
 
 # ------------------------------------------------------------------------------------------------- workers
@@ -391,7 +482,7 @@ def test_only_rank_0_writes_shared_files(recipe):
 
 
 def test_killing_the_script_stops_the_training(recipe):
-    arguments = ["bash", SCRIPT, recipe.folder, "run"]
+    arguments = ["bash", recipe.script, recipe.folder, "run"]
     environment = recipe.environment({"WORKERS": 2, "TRAINING": "exec sleep 50"})
     with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         pids = [pid_of(recipe, rank) for rank in (0, 1)]

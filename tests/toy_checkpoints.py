@@ -6,7 +6,7 @@ import torch
 from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
-from fairseq.tasks.translation import TranslationConfig, TranslationTask
+from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY, FairseqTask
 
 import fairseq_alone  # noqa: F401 (registers the architectures)
 
@@ -27,11 +27,16 @@ SHAPE = {
     "max_source_positions": 32,
     "max_target_positions": 32,
 }
-COMPUTED = {"transformer_alone": {"alone_inter_dim": 12}, "transformer_factorized": {"factorized_dim": 3}}
+COMPUTED = {
+    "transformer_alone": {"alone_inter_dim": 12},
+    "transformer_factorized": {"factorized_dim": 3},
+    "transformer_alone_duc": {"alone_inter_dim": 12},
+    "transformer_factorized_duc": {"factorized_dim": 3},
+}
 
 
-def toy_task(source_size: int, target_size: int | None = None) -> TranslationTask:
-    """A translation task with dictionaries of the given sizes, special symbols included."""
+def toy_task(source_size: int, target_size: int | None = None, task: str = "translation") -> FairseqTask:
+    """A task with dictionaries of the given sizes, special symbols included."""
 
     def dictionary(size):
         words = Dictionary()
@@ -41,16 +46,17 @@ def toy_task(source_size: int, target_size: int | None = None) -> TranslationTas
 
     source = dictionary(source_size)
     target = source if target_size is None else dictionary(target_size)
-    return TranslationTask(TranslationConfig(data="unused", source_lang="en", target_lang="de"), source, target)
+    config = TASK_DATACLASS_REGISTRY[task](data="unused", source_lang="en", target_lang="de")
+    return TASK_REGISTRY[task](config, source, target)
 
 
-def toy_model(arch="transformer", tying="three-way", vocabulary=20, target_vocabulary=None, seed=1, **flags):
+def toy_model(
+    arch="transformer", tying="three-way", vocabulary=20, target_vocabulary=None, seed=1, task="translation", **flags
+):
     """A model with random tensors, its flags and its task. ``flags`` override the shape."""
-    args = argparse.Namespace(
-        arch=arch, task="translation", **{**SHAPE, **TYING[tying], **COMPUTED.get(arch, {}), **flags}
-    )
+    args = argparse.Namespace(arch=arch, task=task, **{**SHAPE, **TYING[tying], **COMPUTED.get(arch, {}), **flags})
     ARCH_CONFIG_REGISTRY[arch](args)
-    task = toy_task(vocabulary, target_vocabulary)
+    task = toy_task(vocabulary, target_vocabulary, task)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = ARCH_MODEL_REGISTRY[arch].build_model(args, task)
@@ -80,7 +86,7 @@ def write_checkpoint(path, updates=10, fp16_run=False, change=None, **model_flag
             "_name": None,
             "common": {"seed": 1},
             "model": args,
-            "task": {"_name": "translation", "data": "unused"},
+            "task": {"_name": args.task, "data": "unused"},
         },
         "model": state,
         "criterion": None,

@@ -12,7 +12,21 @@ import sys
 from fairseq_alone import compat
 from fairseq_alone.errors import UserError
 
-COMMANDS = ("average", "check-corpus", "compare", "path", "plot", "report", "score")
+COMMANDS = (
+    "average",
+    "characters",
+    "check-corpus",
+    "compare",
+    "duc2004",
+    "headlines",
+    "path",
+    "plot",
+    "report",
+    "rerank",
+    "rouge",
+    "score",
+    "score-headlines",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -28,7 +28,7 @@ def add_arguments(parser):
     # argparse would print PREFIX last, where --output would take it for one of its own.
     parser.usage = (
         "fairseq-alone check-corpus PREFIX [PREFIX ...] --source-lang SOURCE --target-lang TARGET "
-        "--output PREFIX2 [PREFIX2 ...] [--json] [--quiet]"
+        "--output PREFIX2 [PREFIX2 ...] [--tsv] [--json] [--quiet]"
     )
     parser.add_argument(
         "prefix",
@@ -50,22 +50,46 @@ def add_arguments(parser):
         help="write PREFIX2.SOURCE and PREFIX2.TARGET; one PREFIX2 for each PREFIX",
     )
     parser.add_argument(
+        "--tsv",
+        action="store_true",
+        help="a corpus is one file instead, PREFIX.tsv, with SENTENCE<tab>SENTENCE on each line",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print the counts as JSON, one object a line for each PREFIX"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def clean_line(raw: bytes) -> str:
-    """The text of one line: control characters and line separators become spaces, the ends are stripped.
-
-    Raises:
-        UnicodeDecodeError: the bytes are not UTF-8.
-    """
-    return raw.decode("utf-8").translate(SEPARATORS).strip()
+def clean_text(text: str) -> str:
+    """Control characters and line separators become spaces, the ends are stripped."""
+    return text.translate(SEPARATORS).strip()
 
 
 def read_lines(path: str, quiet: bool):
     """Yield the clean lines of a UTF-8 file as strings, with constant memory. Only ``\\n`` ends a line.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or has a line that is not UTF-8.
+    """
+    for _, line in read_raw_lines(path, quiet):
+        yield clean_text(line)
+
+
+def read_tab_separated(path: str, quiet: bool):
+    """Yield pairs of clean strings, one for each line of a UTF-8 file with two columns, with constant memory.
+
+    Raises:
+        UserError: as `read_lines`; or a line does not have exactly one tab.
+    """
+    for number, line in read_raw_lines(path, quiet):
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise UserError(f"{path}, line {number}: must be SENTENCE<tab>SENTENCE, but has {len(columns) - 1} tabs")
+        yield clean_text(columns[0]), clean_text(columns[1])
+
+
+def read_raw_lines(path: str, quiet: bool):
+    """Yield ``(number from 1, line as a string)`` of a UTF-8 file, without byte order mark and line ending.
 
     Raises:
         UserError: the file cannot be read, is empty, or has a line that is not UTF-8.
@@ -81,12 +105,12 @@ def read_lines(path: str, quiet: bool):
         for number, raw in enumerate(file, start=1):
             bar.update(len(raw))
             try:
-                line = clean_line(raw)
+                line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
             except UnicodeDecodeError as error:
                 raise UserError(
                     f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line is 0x{raw[error.start]:02x})"
                 ) from error
-            yield line.removeprefix(BYTE_ORDER_MARK).strip() if number == 1 else line
+            yield number, line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
         if number == 0:
             raise UserError(f"{path}: the file is empty")
 
@@ -96,7 +120,12 @@ def sides(prefix: str, source_lang: str, target_lang: str) -> list[str]:
     return [f"{prefix}.{source_lang}", f"{prefix}.{target_lang}"]
 
 
-def check(prefix: str, source_lang: str, target_lang: str, quiet: bool = True) -> array.array:
+def input_files(prefix: str, source_lang: str, target_lang: str, tsv: bool) -> list[str]:
+    """The files that a corpus is read from: two, or one with two columns."""
+    return [f"{prefix}.tsv"] if tsv else sides(prefix, source_lang, target_lang)
+
+
+def check(prefix: str, source_lang: str, target_lang: str, quiet: bool = True, tsv: bool = False) -> array.array:
     """Read both sides of a corpus and find the pairs with an empty side (nothing but white space).
 
     Memory grows by eight bytes for each such pair, and not with the corpus.
@@ -105,40 +134,50 @@ def check(prefix: str, source_lang: str, target_lang: str, quiet: bool = True) -
         the line numbers, from 1, of the pairs with an empty side.
 
     Raises:
-        UserError: a file is missing, empty or not UTF-8, the line counts differ, or every pair has an empty side.
+        UserError: a file is missing, empty or not UTF-8, the line counts differ, a line of a ``.tsv`` file does not
+            have two columns, or every pair has an empty side.
     """
-    source, target = sides(prefix, source_lang, target_lang)
-    empty = [array.array("Q"), array.array("Q")]
-    counts = [0, 0]
+    files = input_files(prefix, source_lang, target_lang, tsv)
     # One side after the other: with both in step, a bad byte would hide behind a difference in length.
-    for side, path in enumerate((source, target)):
-        for number, line in enumerate(read_lines(path, quiet), start=1):
-            counts[side] = number
-            if not line:
-                empty[side].append(number)
-    if counts[0] != counts[1]:
-        raise UserError(f"{source} has {counts[0]} lines, but {target} has {counts[1]}: they must be parallel")
-    dropped = array.array("Q", sorted({*empty[0], *empty[1]}))
+    columns = [
+        read_tab_separated(path, quiet) if tsv else ((line,) for line in read_lines(path, quiet)) for path in files
+    ]
+    empty, counts = [], []
+    for rows in columns:
+        numbers, number = array.array("Q"), 0
+        for number, row in enumerate(rows, start=1):
+            if not all(row):
+                numbers.append(number)
+        empty.append(numbers)
+        counts.append(number)
+    if len(set(counts)) > 1:
+        raise UserError(f"{files[0]} has {counts[0]} lines, but {files[1]} has {counts[1]}: they must be parallel")
+    dropped = array.array("Q", sorted(set().union(*empty)))
     if len(dropped) == counts[0]:
-        raise UserError(f"{source} and {target}: every pair has an empty side")
+        raise UserError(f"{' and '.join(files)}: every pair has an empty side")
     return dropped
 
 
-def write_clean(prefix: str, source_lang: str, target_lang: str, output: str, dropped, quiet: bool = True) -> dict:
+def write_clean(
+    prefix: str, source_lang: str, target_lang: str, output: str, dropped, quiet: bool = True, tsv: bool = False
+) -> dict:
     """Write the clean copy of a checked corpus under the prefix ``output``, without the pairs of ``dropped``.
 
     Returns:
         ``prefix``, ``pairs_read``, ``pairs_written``, ``pairs_dropped`` (int), ``dropped_lines`` (line numbers from 1)
         and ``files`` (the two files written).
     """
-    inputs, outputs = sides(prefix, source_lang, target_lang), sides(output, source_lang, target_lang)
+    inputs, outputs = input_files(prefix, source_lang, target_lang, tsv), sides(output, source_lang, target_lang)
     skipped = set(dropped)
     with contextlib.ExitStack() as stack:
         # Both files are opened before the first is renamed: they appear together at the end of the block.
         parts = [stack.enter_context(replaced_on_success(path)) for path in outputs]
         files = [stack.enter_context(open(part, "w", encoding="utf-8", newline="\n")) for part in parts]
         number = 0
-        pairs = zip(*(read_lines(path, quiet) for path in inputs), strict=True)
+        if tsv:
+            pairs = read_tab_separated(inputs[0], quiet)
+        else:
+            pairs = zip(*(read_lines(path, quiet) for path in inputs), strict=True)
         for number, pair in enumerate(pairs, start=1):
             if number not in skipped:
                 for file, line in zip(files, pair, strict=True):
@@ -154,7 +193,7 @@ def write_clean(prefix: str, source_lang: str, target_lang: str, output: str, dr
 
 
 def check_corpora(
-    prefixes: list[str], source_lang: str, target_lang: str, outputs: list[str], quiet: bool = True
+    prefixes: list[str], source_lang: str, target_lang: str, outputs: list[str], quiet: bool = True, tsv: bool = False
 ) -> list[dict]:
     """Check all corpora; when all are good, write a clean copy of each. Returns one report each, see `write_clean`.
 
@@ -165,7 +204,9 @@ def check_corpora(
         raise UserError(f"--source-lang and --target-lang are both '{source_lang}'")
     if len(prefixes) != len(outputs):
         raise UserError(f"--output has {len(outputs)} prefixes for {len(prefixes)} corpora; give one for each")
-    inputs = {os.path.realpath(path) for prefix in prefixes for path in sides(prefix, source_lang, target_lang)}
+    inputs = {
+        os.path.realpath(path) for prefix in prefixes for path in input_files(prefix, source_lang, target_lang, tsv)
+    }
     written = set()
     for output in outputs:
         folder = os.path.dirname(os.path.abspath(output))
@@ -175,9 +216,9 @@ def check_corpora(
         if paths & (inputs | written):
             raise UserError(f"--output {output}: would overwrite an input or another output")
         written |= paths
-    dropped = [check(prefix, source_lang, target_lang, quiet) for prefix in prefixes]
+    dropped = [check(prefix, source_lang, target_lang, quiet, tsv) for prefix in prefixes]
     return [
-        write_clean(prefix, source_lang, target_lang, output, lines, quiet)
+        write_clean(prefix, source_lang, target_lang, output, lines, quiet, tsv)
         for prefix, output, lines in zip(prefixes, outputs, dropped, strict=True)
     ]
 
@@ -197,5 +238,6 @@ def summary(report: dict) -> str:
 
 def run(args):
     """Run ``fairseq-alone check-corpus``."""
-    for report in check_corpora(args.prefix, args.source_lang, args.target_lang, args.output, args.quiet):
+    reports = check_corpora(args.prefix, args.source_lang, args.target_lang, args.output, args.quiet, args.tsv)
+    for report in reports:
         print(json.dumps(report) if args.json else summary(report))

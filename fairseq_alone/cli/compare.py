@@ -1,4 +1,4 @@
-"""``fairseq-alone compare``: sizes, perplexity, BLEU and time of trained runs in one table."""
+"""``fairseq-alone compare``: sizes, tying, perplexity, BLEU and time of trained runs in one table."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_na
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
 
-HELP = "compare runs of the recipe: parameters, checkpoint size, perplexity, BLEU, time, sample translations"
+HELP = "compare runs of a recipe: parameters, checkpoint size, perplexity, BLEU, time, sample translations"
 
 
 def add_arguments(parser) -> None:
@@ -47,7 +47,9 @@ def read_run(run_dir: str) -> dict:
     Returns:
         ``embedding`` (kind), ``tying``, ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the
         model without the optimizer's state), ``best_valid_ppl``, ``last_valid_ppl`` (None without validation),
-        ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` (None before evaluate.sh).
+        ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` and, for a language model,
+        ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``. What
+        scores.json does not hold, and all of it before evaluate.sh, is None.
 
     Raises:
         UserError: the log or the checkpoint is missing or unreadable.
@@ -80,6 +82,7 @@ def read_run(run_dir: str) -> dict:
         "BLEU": scores.get("BLEU"),
         "chrF": scores.get("chrF"),
         "examples": scores.get("examples"),
+        "language_model": scores.get("language_model"),
     }
 
 
@@ -93,6 +96,11 @@ _COLUMNS = {
     "valid ppl best / last": lambda result: (
         "-" if result["best_valid_ppl"] is None else f"{result['best_valid_ppl']:.2f} / {result['last_valid_ppl']:.2f}"
     ),
+    "ppl of valid / test": lambda result: (
+        "-"
+        if result["language_model"] is None
+        else " / ".join(f"{result['language_model'][split]['perplexity']:.2f}" for split in ("valid", "test"))
+    ),
     "BLEU": lambda result: "-" if result["BLEU"] is None else f"{result['BLEU']['score']:.2f}",
     "chrF": lambda result: "-" if result["chrF"] is None else f"{result['chrF']['score']:.2f}",
     "updates": lambda result: f"{result['updates']:,}",
@@ -101,10 +109,22 @@ _COLUMNS = {
 _LEFT_ALIGNED = 3  # the names; numbers stand on the right
 
 
+def _columns(results: list[dict]) -> dict:
+    """The columns that apply: translations have BLEU and chrF, language models the perplexity of whole texts."""
+    language_models = [result["language_model"] is not None for result in results]
+    columns = dict(_COLUMNS)
+    if not any(language_models):
+        del columns["ppl of valid / test"]
+    if all(language_models):
+        del columns["BLEU"], columns["chrF"]
+    return columns
+
+
 def markdown_table(results: list[dict]) -> str:
     """A Markdown table with aligned columns, one row for each run, and the signatures of the scores below it."""
-    rows = [list(_COLUMNS)] + [[cell(result) for cell in _COLUMNS.values()] for result in results]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    columns = _columns(results)
+    rows = [list(columns)] + [[cell(result) for cell in columns.values()] for result in results]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
     lines = []
     for row in rows:
         cells = [

@@ -102,19 +102,13 @@ def read_hypotheses(path: str, expected: int) -> list[str]:
         UserError: no such file, a broken ``H-`` line, a number that appears twice or is missing, or another count.
     """
     found: dict[int, tuple[int, str]] = {}  # number of the sentence -> line of the file, text
-    for line_number, line in enumerate(read_lines(path), start=1):
-        if not line.startswith("H-"):
-            continue
-        fields = line.split("\t", 2)
-        if len(fields) != 3 or not fields[0][2:].isdecimal():
-            raise UserError(f"{path}, line {line_number}: not 'H-number<tab>score<tab>text'; was the output cut off?")
-        sentence = int(fields[0][2:])
+    for line_number, sentence, _, text in hypothesis_lines(path):
         if sentence in found:
             raise UserError(
                 f"{path}, line {line_number}: H-{sentence} was there before (line {found[sentence][0]}); "
                 "run fairseq-generate with --nbest 1, into a new file"
             )
-        found[sentence] = (line_number, fields[2])
+        found[sentence] = (line_number, text)
     if not found:
         raise UserError(f"{path} has no line that starts with H-: it is not the output of fairseq-generate")
     if len(found) != expected:
@@ -126,6 +120,24 @@ def read_hypotheses(path: str, expected: int) -> list[str]:
     if missing:
         raise UserError(f"{path}: H-{missing[0]} is missing; the numbers must run from 0 to {expected - 1}")
     return [found[sentence][1] for sentence in range(expected)]
+
+
+def hypothesis_lines(path: str):
+    """Yield the ``H-`` lines of fairseq-generate's output, in the order of the file.
+
+    Yields:
+        ``(line of the file from 1, number of the sentence, score, text)``: int, int, str, str.
+
+    Raises:
+        UserError: no such file, not UTF-8, or a broken ``H-`` line.
+    """
+    for line_number, line in enumerate(read_lines(path), start=1):
+        if not line.startswith("H-"):
+            continue
+        fields = line.split("\t", 2)
+        if len(fields) != 3 or not fields[0][2:].isdecimal():
+            raise UserError(f"{path}, line {line_number}: not 'H-number<tab>score<tab>text'; was the output cut off?")
+        yield line_number, int(fields[0][2:]), fields[1], fields[2]
 
 
 def read_lines(path: str) -> list[str]:

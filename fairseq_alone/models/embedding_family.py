@@ -2,6 +2,9 @@
 
 from fairseq_alone.errors import SettingError, UserError
 
+# Untied embeddings draw independent filters; the encoder's is also the shared one.
+ENCODER_STREAM, DECODER_STREAM, OUTPUT_STREAM = range(3)
+
 
 class EmbeddingFamily:
     """One kind of embedding. A model names its family; that is all that makes it conventional, factorized or ALONE."""

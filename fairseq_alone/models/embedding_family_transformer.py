@@ -4,15 +4,12 @@ from fairseq.models.transformer import TransformerConfig, TransformerModel
 from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.embedding_family import EmbeddingFamily
-from fairseq_alone.models.tied_state_dict import drop_tied_names, restore_tied_names
+from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
+from fairseq_alone.models.tied_state_dict import TiedStateDict
 from fairseq_alone.models.tying import add_tying_args, build_output_layer, resolve_tying
 
-# Untied embeddings draw independent filters; the encoder's is also the shared one.
-ENCODER_STREAM, DECODER_STREAM, OUTPUT_STREAM = range(3)
 
-
-class EmbeddingFamilyTransformer(TransformerModel):
+class EmbeddingFamilyTransformer(TiedStateDict, TransformerModel):
     """fairseq's Transformer over embeddings of one family. Subclasses set :attr:`family`.
 
     Tying follows ``--tie-embeddings`` or fairseq's flags: with ``--share-all-embeddings`` one embedding serves the
@@ -87,7 +84,7 @@ class EmbeddingFamilyTransformer(TransformerModel):
                 )
         else:
             output_embedding = cls._build(cfg, tgt_dict, cfg.decoder.output_dim, OUTPUT_STREAM)
-        decoder = TransformerDecoderBase(
+        decoder = cls.decoder_class(args)(
             cfg,
             tgt_dict,
             embed_tokens,
@@ -98,21 +95,10 @@ class EmbeddingFamilyTransformer(TransformerModel):
             decoder.output_embedding = output_embedding
         return decoder
 
-    def state_dict(self, *args, **kwargs):
-        """All tensors, each under one name only."""
-        return drop_tied_names(self, super().state_dict(*args, **kwargs), kwargs.get("prefix", ""))
-
-    def upgrade_state_dict_named(self, state_dict, name):
-        """Give tied tensors of a checkpoint all the names that loading expects."""
-        super().upgrade_state_dict_named(state_dict, name)
-        restore_tied_names(self, state_dict, f"{name}." if name else "")
-
-    def load_state_dict(self, *args, **kwargs):
-        """Load like every fairseq model. Raises UserError when the filters of the checkpoint differ."""
-        try:
-            return super().load_state_dict(*args, **kwargs)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+    @classmethod
+    def decoder_class(cls, args) -> type[TransformerDecoderBase]:
+        """The decoder to build; takes the arguments of fairseq's own."""
+        return TransformerDecoderBase
 
     @classmethod
     def _build(cls, args, dictionary, embed_dim, stream):

@@ -7,6 +7,8 @@ the checkpoint then holds copies, and its moving average of models counts them t
 
 from torch import nn
 
+from fairseq_alone.errors import UserError
+
 
 def tied_prefixes(model: nn.Module) -> list[tuple[str, str]]:
     """Pairs (first name, other name) of every embedding (it has ``matrix()``) with several names in ``model``."""
@@ -34,3 +36,23 @@ def restore_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> 
         start = f"{prefix}{first}."
         for key in [key for key in state_dict if key.startswith(start)]:
             state_dict.setdefault(f"{prefix}{other}.{key[len(start) :]}", state_dict[key])
+
+
+class TiedStateDict:
+    """Mixin, before a fairseq model: its state dict holds a tied tensor once, and loading restores the other names."""
+
+    def state_dict(self, *args, **kwargs):
+        """All tensors, each under one name only."""
+        return drop_tied_names(self, super().state_dict(*args, **kwargs), kwargs.get("prefix", ""))
+
+    def upgrade_state_dict_named(self, state_dict, name):
+        """Give tied tensors of a checkpoint all the names that loading expects."""
+        super().upgrade_state_dict_named(state_dict, name)
+        restore_tied_names(self, state_dict, f"{name}." if name else "")
+
+    def load_state_dict(self, *args, **kwargs):
+        """Load like every fairseq model. Raises UserError when the filters of the checkpoint differ."""
+        try:
+            return super().load_state_dict(*args, **kwargs)
+        except ValueError as error:
+            raise UserError(str(error)) from error

@@ -3,16 +3,21 @@
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
+from fairseq_alone.modules.length_encoding import LengthEncoding
 from fairseq_alone.modules.regularized_projection import RegularizedProjection
 from fairseq_alone.modules.table_embedding import TableEmbedding
 from fairseq_alone.modules.tied_projection import TiedProjection
+from fairseq_alone.modules.variational_dropout import VariationalDropout, VariationalLSTMCell
 
 __all__ = [
     "AloneEmbedding",
     "FactorizedEmbedding",
     "FilterBank",
     "FilterSettings",
+    "LengthEncoding",
     "RegularizedProjection",
     "TableEmbedding",
     "TiedProjection",
+    "VariationalDropout",
+    "VariationalLSTMCell",
 ]

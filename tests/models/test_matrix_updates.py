@@ -272,7 +272,7 @@ def two_processes(tmp_path_factory):
     settings = {"env": {**environment(), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}, "cwd": ROOT}
     settings.update(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     processes = [subprocess.Popen([sys.executable, str(script), str(rank), str(folder)], **settings) for rank in (0, 1)]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    outputs = [process.communicate(timeout=500)[0] for process in processes]
     assert all(process.returncode == 0 for process in processes), "\n".join(outputs)
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 

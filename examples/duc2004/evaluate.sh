@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Score the headlines that generate.sh wrote: ROUGE as in DUC 2004 task 1, and how well the lengths were kept.
+#
+#   evaluate.sh WORK_DIR RUN_NAME [--json]
+#
+# The table goes to the screen (--json: JSON in its place). In WORK_DIR/runs/RUN_NAME: headline_scores.json,
+# headline_scores.md and lengths.png, the distribution of the lengths after re-ranking.
+#
+#   lead       the first bytes of the source, as many as the desired length: the baseline of DUC 2004
+#   first      the model's own choice
+#   reranked   after re-ranking
+#
+# ROUGE-1, -2 and -L are recall by the original ROUGE-1.5.5.pl: -m (stemming), -n 2, -w 1.2, -b BYTES, all references.
+# It needs perl with DB_File: Debian's package perl has it (the smaller perl-base does not).
+#
+# Variables (the default in brackets):
+#   LENGTHS    the lengths to score, in this order [all that generate.sh has done]
+#   BYTES      ROUGE sees so many bytes of headlines and references; 0 = all [75]
+#   PYTHON     the Python that has fairseq_alone with its extra: pip install 'fairseq-alone[summarization]' [python]
+#
+# Time: 8 s of processor time for one length (800 sentences, three rows of the table).
+set -euo pipefail
+
+refuse() {
+  echo "evaluate.sh: error: $1" >&2
+  exit 1
+}
+
+[[ $# -eq 2 || ($# -eq 3 && $3 == --json) ]] || refuse "usage: evaluate.sh WORK_DIR RUN_NAME [--json]"
+work=$1 run_name=$2 json=${3:-}
+python=${PYTHON:-python}
+command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+[[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
+work=$(cd "$work" && pwd)
+# The package beside this script serves when it is not installed.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH} PYTHONUTF8=1
+prepared() { sed -n "s/^$1=//p" "$work/prepare.settings"; }
+source_lang=$(prepared SOURCE_LANG)
+target_lang=$(prepared TARGET_LANG)
+run=$work/runs/$run_name
+
+# A length is done when its settings are there.
+done_lengths=$(find "$run/headlines/" -maxdepth 1 -name '*.settings' -printf '%f\n' 2>/dev/null | sed 's/\.settings$//' | sort -V | paste -sd ' ') || true
+read -r -a lengths <<<"${LENGTHS:-$done_lengths}"
+((${#lengths[@]})) || refuse "$run/headlines has no headlines; run generate.sh first"
+headlines=()
+for length in "${lengths[@]}"; do
+  [[ -f $run/headlines/$length.settings ]] ||
+    refuse "$run/headlines/$length.settings is missing; run LENGTHS=$length generate.sh first"
+  for name in first reranked; do
+    headlines+=(--headlines "$name" "$length" "$run/headlines/$length.$name")
+  done
+done
+mapfile -t references < <(find "$work/references/" -name "test.$target_lang.*" | sort -V)
+((${#references[@]})) || refuse "$work/references is empty; run prepare.sh again"
+
+score() {
+  "$python" -m fairseq_alone score-headlines "${headlines[@]}" --source "$work/clean/test.$source_lang" \
+    --references "${references[@]}" --bytes "${BYTES:-75}" --plot "$run/lengths.png" --plot-name reranked \
+    --output "$run/headline_scores.json" "$@"
+}
+if [[ -n $json ]]; then
+  score --json
+else
+  score | tee "$run/headline_scores.md.part"
+  mv "$run/headline_scores.md.part" "$run/headline_scores.md"
+fi

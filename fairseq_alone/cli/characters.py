@@ -1,0 +1,51 @@
+"""``fairseq-alone characters``: text as one token a character, and back."""
+
+from fairseq_alone.cli.check_corpus import read_lines
+from fairseq_alone.errors import UserError
+from fairseq_alone.files import replaced_on_success
+
+HELP = "split text into one token a character, '▁' for the space; --join puts the words together again"
+
+# The symbol that SentencePiece uses for the space, so that one function joins either kind of units.
+SPACE = "▁"
+
+
+def add_arguments(parser) -> None:
+    """Add the arguments of ``characters``."""
+    parser.usage = "fairseq-alone characters INPUT [INPUT ...] --output OUTPUT [OUTPUT ...] [--join] [--quiet]"
+    parser.add_argument("input", nargs="+", metavar="INPUT", help="text, one sentence a line")
+    parser.add_argument(
+        "--output", required=True, nargs="+", metavar="OUTPUT", help="files to write, line by line; one for each INPUT"
+    )
+    parser.add_argument("--join", action="store_true", help="INPUT is split: put the words together again")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args) -> None:
+    """Write each OUTPUT."""
+    if len(args.input) != len(args.output):
+        raise UserError(f"--output has {len(args.output)} files for {len(args.input)}; give one for each")
+    convert = join_characters if args.join else split_characters
+    for source, target in zip(args.input, args.output, strict=True):
+        with replaced_on_success(target) as path, open(path, "w", encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(read_lines(source, args.quiet), start=1):
+                try:
+                    file.write(convert(line) + "\n")
+                except ValueError as error:
+                    raise UserError(f"{source}, line {number}: {error}") from None
+
+
+def split_characters(text: str) -> str:
+    """``"a bc"`` becomes ``"a ▁ b c"``. Any run of white space is one space, as fairseq would take it.
+
+    Raises:
+        ValueError: the text has a ``▁``, which would come back as a space.
+    """
+    if SPACE in text:
+        raise ValueError(f"the text has '{SPACE}' (U+2581), the symbol for the space; replace it first")
+    return " ".join(" ".join(text.split()).replace(" ", SPACE))
+
+
+def join_characters(tokens: str) -> str:
+    """Undo `split_characters`; a run of spaces becomes one, and none is left at the ends."""
+    return " ".join(tokens.replace(" ", "").replace(SPACE, " ").split())

@@ -1,0 +1,124 @@
+"""``fairseq-alone headlines``: pairs of sentence and headline in the one form that the recipe trains on."""
+
+import contextlib
+import itertools
+import json
+import os
+
+from fairseq_alone.cli.characters import SPACE
+from fairseq_alone.cli.check_corpus import read_lines, sides
+from fairseq_alone.errors import UserError
+from fairseq_alone.files import replaced_on_success
+
+HELP = "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')"
+
+# What the NAMAS scripts write for a rare word.
+UNKNOWN = "<unk>"
+
+
+def add_arguments(parser) -> None:
+    """Add the arguments of ``headlines``."""
+    # argparse would print PREFIX last, where --output would take it for one of its own.
+    parser.usage = (
+        "fairseq-alone headlines PREFIX [PREFIX ...] --source-lang SOURCE --target-lang TARGET "
+        "--output PREFIX2 [PREFIX2 ...] [--lowercase] [--drop-unknown PREFIX ...] "
+        "[--json] [--quiet]"
+    )
+    parser.add_argument(
+        "prefix", nargs="+", metavar="PREFIX", help="the files PREFIX.SOURCE and PREFIX.TARGET, of check-corpus"
+    )
+    parser.add_argument("--source-lang", required=True, metavar="SOURCE", help="suffix of the sentences")
+    parser.add_argument("--target-lang", required=True, metavar="TARGET", help="suffix of the headlines")
+    parser.add_argument(
+        "--output",
+        required=True,
+        nargs="+",
+        metavar="PREFIX2",
+        help="write PREFIX2.SOURCE and PREFIX2.TARGET; one PREFIX2 for each PREFIX",
+    )
+    parser.add_argument("--lowercase", action="store_true", help="lower-case both sides (ROUGE does not see the case)")
+    parser.add_argument(
+        "--drop-unknown",
+        nargs="+",
+        default=[],
+        metavar="PREFIX",
+        help=f"drop the pairs of these corpora whose headline has the word {UNKNOWN}: a model that writes letters "
+        "would learn to spell it",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the counts as JSON, one object a line for each PREFIX"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args) -> None:
+    """Write both files of each PREFIX2 and print the counts."""
+    if len(args.prefix) != len(args.output):
+        raise UserError(f"--output has {len(args.output)} prefixes for {len(args.prefix)}; give one for each")
+    unknown = set(args.drop_unknown) - set(args.prefix)
+    if unknown:
+        raise UserError(f"--drop-unknown {min(unknown)}: is none of the corpora")
+    for prefix, output in zip(args.prefix, args.output, strict=True):
+        inputs, outputs = (sides(name, args.source_lang, args.target_lang) for name in (prefix, output))
+        if set(inputs) & set(outputs):
+            raise UserError(f"--output {output}: would overwrite its input")
+        pairs = read_pairs(inputs, args.quiet)
+        counts = write_normalized(pairs, outputs, args.lowercase, prefix in args.drop_unknown)
+        report = {"prefix": prefix, **counts}
+        print(json.dumps(report) if args.json else summary(report))
+
+
+def read_pairs(paths: list[str], quiet: bool):
+    """Yield ``(sentence, headline)``.
+
+    Raises:
+        UserError: a file cannot be read, or one has more lines than the other.
+    """
+    for pair in itertools.zip_longest(*(read_lines(path, quiet) for path in paths)):
+        if None in pair:
+            raise UserError(f"{' and '.join(paths)} do not have as many lines; run check-corpus first")
+        yield pair
+
+
+def write_normalized(pairs, paths: list[str], lowercase: bool, drop_unknown: bool) -> dict:
+    """Write the normalised pairs into two files, which appear together.
+
+    Returns:
+        ``pairs_read``, ``pairs_written``, ``unknown_in_headline`` (pairs dropped for it) and ``symbols_replaced``.
+
+    Raises:
+        UserError: every pair was dropped.
+    """
+    counts = {"pairs_read": 0, "pairs_written": 0, "unknown_in_headline": 0, "symbols_replaced": 0}
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(replaced_on_success(path)) for path in paths]
+        files = [stack.enter_context(open(part, "w", encoding="utf-8", newline="\n")) for part in parts]
+        for pair in pairs:
+            counts["pairs_read"] += 1
+            if drop_unknown and UNKNOWN in pair[1].split():
+                counts["unknown_in_headline"] += 1
+                continue
+            counts["pairs_written"] += 1
+            for file, text in zip(files, pair, strict=True):
+                counts["symbols_replaced"] += text.count(SPACE)
+                file.write(normalize(text, lowercase) + "\n")
+        if not counts["pairs_written"]:
+            raise UserError(f"{paths[1]}: every headline has {UNKNOWN}; nothing is left")
+    return counts
+
+
+def normalize(text: str, lowercase: bool) -> str:
+    """One space for any run of white space, ``_`` for ``▁`` (the symbol for the space in split text)."""
+    text = " ".join(text.split()).replace(SPACE, "_")
+    return text.lower() if lowercase else text
+
+
+def summary(report: dict) -> str:
+    """One line for people."""
+    name = os.path.basename(report["prefix"])
+    text = f"{name}: {report['pairs_written']} of {report['pairs_read']} pairs written"
+    if report["unknown_in_headline"]:
+        text += f"; {report['unknown_in_headline']} dropped ({UNKNOWN} in the headline)"
+    if report["symbols_replaced"]:
+        text += f"; {report['symbols_replaced']} times '{SPACE}' replaced by '_'"
+    return text

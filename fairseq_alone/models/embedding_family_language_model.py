@@ -1,0 +1,86 @@
+"""A language model over any family of embeddings: all that does not depend on the family or the network."""
+
+from fairseq.models import FairseqLanguageModel
+
+from fairseq_alone.errors import UserError
+from fairseq_alone.models.embedding_family import DECODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
+from fairseq_alone.models.tied_state_dict import TiedStateDict
+from fairseq_alone.models.tying import add_tying_args, build_output_layer, resolve_tying
+
+
+class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
+    """fairseq's language model over embeddings of one family.
+
+    fairseq's own models build their tables themselves, so this one takes their flags and their decoder only. With
+    ``--tie-embeddings decoder`` or ``all``, or with fairseq's ``--share-decoder-input-output-embed``, one embedding
+    serves the input and the output; else each has its own.
+
+    A network sets :attr:`stock_model` and offers :meth:`embedding_sizes` and :meth:`build_decoder`; a registered model
+    sets :attr:`family`.
+    """
+
+    family: type[EmbeddingFamily]
+
+    #: fairseq's model with the same network.
+    stock_model: type[FairseqLanguageModel]
+
+    #: The flag of the output layer's size.
+    output_dim_flag: str
+
+    #: Flags that need fairseq's own table or output layer, without dashes.
+    refused_flags: tuple[str, ...] = ()
+
+    @classmethod
+    def add_args(cls, parser):
+        """Add fairseq's flags of the network, those for tying and those of the family."""
+        cls.stock_model.add_args(parser)
+        add_tying_args(parser)
+        cls.family.add_args(parser)
+
+    @classmethod
+    def embedding_sizes(cls, args) -> tuple[int, int]:
+        """D_e of the input embedding, and the size of the features that the output layer gets."""
+        raise NotImplementedError
+
+    @classmethod
+    def build_decoder(cls, args, task, embed_tokens, output_projection):
+        """Build fairseq's decoder from a given embedding and output layer."""
+        raise NotImplementedError
+
+    @classmethod
+    def build_model(cls, args, task):
+        """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
+        resolve_tying(args, has_encoder=False)
+        cls.refuse_unsupported_flags(args)
+        words, padding_idx = task.source_dictionary, task.source_dictionary.pad()
+        input_dim, output_dim = cls.embedding_sizes(args)
+        tied = args.share_decoder_input_output_embed
+        if tied and input_dim != output_dim:
+            raise UserError(
+                f"{cls.output_dim_flag} {output_dim} differs from the size of the tied embedding, {input_dim}"
+            )
+        # A truncated dictionary calls itself equal to the whole one.
+        if tied and len(words) != len(task.target_dictionary):
+            raise UserError("--output-dictionary-size needs untied embeddings: give --tie-embeddings none")
+        embed_tokens = cls.family.build(args, len(words), input_dim, padding_idx, DECODER_STREAM)
+        output_embedding = embed_tokens
+        if not tied:
+            output_embedding = cls.family.build(
+                args, len(task.target_dictionary), output_dim, padding_idx, OUTPUT_STREAM
+            )
+        decoder = cls.build_decoder(args, task, embed_tokens, build_output_layer(args, output_embedding))
+        if not tied:
+            decoder.output_embedding = output_embedding
+        return cls(decoder)
+
+    @classmethod
+    def refuse_unsupported_flags(cls, args) -> None:
+        """Raise UserError when a flag needs fairseq's own table or output layer."""
+        for flag in cls.refused_flags:
+            if getattr(args, flag, None):
+                raise UserError(
+                    f"--{flag.replace('_', '-')} does not work with this --arch: it changes the embedding or the "
+                    "output layer of fairseq's own language models"
+                )
+        if getattr(args, "criterion", None) == "adaptive_loss":
+            raise UserError("--criterion adaptive_loss does not work with this --arch: its output layer is not split")

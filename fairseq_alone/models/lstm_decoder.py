@@ -1,0 +1,105 @@
+"""fairseq's LSTM decoder without an encoder, over a given embedding and output layer, with ordinary or variational
+dropout.
+"""
+
+from fairseq.models.lstm import LSTMDecoder
+from torch import Tensor, nn
+
+from fairseq_alone.modules import VariationalDropout, VariationalLSTMCell
+
+
+class Scale(nn.Module):
+    """Multiplication by a constant."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``factor * x``."""
+        return self.factor * x
+
+    def extra_repr(self) -> str:
+        """The factor, for ``print(model)``."""
+        return f"{self.factor:g}"
+
+
+class LSTMLanguageModelDecoder(LSTMDecoder):
+    """fairseq's LSTM decoder as a language model.
+
+    Args:
+        dictionary: the words that are predicted.
+        embed_tokens: the input embedding, any module with ``embedding_dim``.
+        output_projection: maps features (..., out_embed_dim) to logits (..., V).
+        scale_embedding: multiply the word vectors by the square root of their size, as fairseq's Transformer does. An
+            embedding that starts small enough for the output layer is too small for the input of an LSTM.
+        settings: ``hidden_size``, ``out_embed_dim``, ``num_layers``, ``dropout_in``, ``dropout_out``, ``residuals``;
+            ``max_target_positions`` where sequences must not get longer.
+    """
+
+    def __init__(
+        self,
+        dictionary,
+        embed_tokens: nn.Module,
+        output_projection: nn.Module,
+        *,
+        scale_embedding: bool = True,
+        **settings,
+    ):
+        super().__init__(
+            dictionary,
+            embed_dim=embed_tokens.embedding_dim,
+            pretrained_embed=embed_tokens,
+            attention=False,
+            encoder_output_units=0,
+            # So that fairseq makes no output layer; the one given takes its place, tied or not.
+            share_input_output_embed=True,
+            **settings,
+        )
+        self.output_projection = output_projection
+        if scale_embedding:
+            # Between the look-up and the first layer fairseq calls this module only.
+            self.dropout_in_module = nn.Sequential(Scale(embed_tokens.embedding_dim**0.5), self.dropout_in_module)
+
+    def output_layer(self, features: Tensor) -> Tensor:
+        """``(B, T, out_embed_dim) -> (B, T, V)``."""
+        return self.output_projection(features)
+
+
+class VariationalLSTMDecoder(LSTMLanguageModelDecoder):
+    """The same with variational dropout (Gal and Ghahramani, NIPS 2016): one mask a sequence for all time steps.
+
+    There is one mask for the word vectors (``dropout_in``), one for what goes from a layer to the next and one for the
+    features of the last layer (both ``dropout_out``), and one in each layer for the hidden state on its way to the next
+    time step (``recurrent_dropout``). They are drawn anew for each batch, and only in training.
+
+    Args:
+        recurrent_dropout: probability, in [0, 1).
+        others: see :class:`LSTMLanguageModelDecoder`.
+    """
+
+    def __init__(self, *others, recurrent_dropout: float, dropout_in: float, dropout_out: float, **settings):
+        # The word vectors: no dropout of fairseq's kind, then one mask for all steps.
+        super().__init__(*others, dropout_in=0.0, dropout_out=dropout_out, **settings)
+        self.dropout_in_module = nn.Sequential(self.dropout_in_module, VariationalDropout(dropout_in))
+        # fairseq calls this one at every step, without saying for which layer; the cells and output_dropout replace it.
+        self.dropout_out_module = nn.Identity()
+        self.output_dropout = VariationalDropout(dropout_out)
+        for number, ordinary in enumerate(self.layers):
+            cell = VariationalLSTMCell(
+                ordinary.input_size,
+                ordinary.hidden_size,
+                input_dropout=0.0 if number == 0 else dropout_out,
+                recurrent_dropout=recurrent_dropout,
+            )
+            # fairseq's initial values.
+            cell.load_state_dict(ordinary.state_dict())
+            self.layers[number] = cell
+
+    def extract_features(self, *args, **kwargs):
+        """Features (B, T, out_embed_dim) and None, like fairseq's; each call starts a new batch of sequences."""
+        if self.training:
+            for cell in self.layers:
+                cell.start_sequences()
+        features, attention = super().extract_features(*args, **kwargs)
+        return self.output_dropout(features), attention
