@@ -59,6 +59,7 @@ def run(rank: int, folder: str, backend: str, *flags, out_of_memory=False) -> di
         LabelSmoothedCrossEntropyCriterion.forward = forward
     results = {"parameters": parameters(training), "logs": logs, "builds": len(builds)}
     if backend == "pytorch_ddp":
+        results["kept out of DDP"] = sorted(training.model.module.parameters_to_ignore)
         results["one without gradient"] = average_with_a_rank_that_has_no_gradient(training, rank)
     return results
 

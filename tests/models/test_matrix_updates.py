@@ -289,6 +289,12 @@ def test_two_processes(two_processes, case):
         torch.testing.assert_close(value, theirs["parameters"][name], rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_ddp_waits_for_no_gradient_of_the_embedding(two_processes):
+    names = [f"{side}.embed_tokens.{name}" for side in ("decoder", "encoder") for name in ("o", "w1", "w2")]
+    assert two_processes[0]["pytorch_ddp"]["kept out of DDP"] == names
+    assert two_processes[0]["pytorch_ddp, forward"]["kept out of DDP"] == []
+
+
 def test_a_process_without_gradient_takes_part(two_processes):
     for results in two_processes:
         gradients = results["pytorch_ddp"]["one without gradient"]
