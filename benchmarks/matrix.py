@@ -5,9 +5,7 @@
 The first table is for `_wmt_en_de` with V = 32,000 and D_inter 8192: the model is built, its checkpoint loaded, the
 matrix computed for evaluation. The second is for an embedding alone, D_o = D_e = 128 and D_inter 1024, with V from
 8,000 to 256,000. Every measurement is a process of its own, after its imports; medians over the rounds. The peak memory
-of a build is that beyond what the process held before, in units of the matrix; Linux only.
-
-Took a minute on two free cores (AMD EPYC).
+of a build is that beyond what the process held before; Linux only.
 """
 
 import argparse
@@ -45,7 +43,7 @@ def build_matrix(embedding) -> dict:
         matrix = embedding.eval().matrix()
     seconds = time.perf_counter() - start
     size = matrix.numel() * matrix.element_size()
-    return {"build_seconds": seconds, "peak_matrices": (memory("VmHWM") - before) / size}
+    return {"build_seconds": seconds, "peak_bytes": memory("VmHWM") - before, "matrix_bytes": size}
 
 
 def whole_model(vocabulary: int, checkpoint: str) -> dict:
@@ -124,16 +122,17 @@ def tables(figures: dict) -> str:
         f"| build the model, load its checkpoint | {model['load_seconds']:.1f} s |",
         f"| compute the matrix | {model['build_seconds']:.1f} s |",
         f"| both | {seconds:.1f} s |",
-        f"| peak memory of the matrix | {model['peak_matrices']:.2f} matrices |",
+        f"| peak memory of that, matrix = 1 | {model['peak_bytes'] / model['matrix_bytes']:.2f} |",
         "",
-        "| V | build the embedding | compute the matrix | for each word | peak memory |",
+        "| V | build the embedding | compute the matrix | for each word | peak memory beyond the matrix |",
         "|---|---|---|---|---|",
     ]
     for vocabulary in VOCABULARIES:
         row = figures[vocabulary]
+        beyond = (row["peak_bytes"] - row["matrix_bytes"]) / 2**20
         lines.append(
             f"| {vocabulary:,} | {row['load_seconds']:.2f} s | {row['build_seconds']:.2f} s | "
-            f"{row['build_seconds'] / vocabulary * 1e6:.1f} us | {row['peak_matrices']:.2f} matrices |"
+            f"{row['build_seconds'] / vocabulary * 1e6:.1f} us | {beyond:.0f} MiB |"
         )
     return "\n".join(lines)
 
