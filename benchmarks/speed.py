@@ -109,6 +109,17 @@ def table(results: dict[str, list[dict]]) -> str:
     return "\n".join(lines)
 
 
+def augmented_loss_table(results: dict[str, list[dict]]) -> str:
+    """For each embedding the words/s of training with the augmented loss, as a ratio to those without it."""
+    lines = ["", "| words/s with the augmented loss, without it = 1 | |", "|---|---|"]
+    for name, rows in results.items():
+        if f"{name}, augmented loss" in results:
+            pairs = zip(results[f"{name}, augmented loss"], rows, strict=True)
+            ratios = [row["train_words_per_second"] / plain["train_words_per_second"] for row, plain in pairs]
+            lines.append(f"| {name} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure all models and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -116,6 +127,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="tiny", help="the Transformer around the embedding")
     parser.add_argument("--inter-dim", type=int, nargs="+", default=[1024, 2048], help="D_inter of ALONE, one or more")
     parser.add_argument("--filter", choices=["binary", "real"], nargs="+", default=["binary"])
+    parser.add_argument("--augmented-loss", action="store_true", help="train every model with the augmented loss, too")
     parser.add_argument("--updates", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-tokens", type=int, default=2048)
@@ -133,6 +145,9 @@ def main() -> None:
         for size in args.inter_dim:
             flags = ["--arch", "transformer_alone", "--alone-filter", kind, "--alone-inter-dim", size]
             models[f"ALONE {kind}, D_inter {size}"] = flags
+    if args.augmented_loss:
+        criterion = ["--criterion", "label_smoothed_cross_entropy_with_augmented_loss"]
+        models |= {f"{name}, augmented loss": [*flags, *criterion] for name, flags in models.items()}
     results = {name: [] for name in models}
     with tqdm(total=args.rounds * len(models), unit="run", disable=not sys.stderr.isatty()) as progress:
         for _ in range(args.rounds):
@@ -152,6 +167,8 @@ def main() -> None:
     }
     print(", ".join(f"{name} {value}" for name, value in setting.items()))
     print(table(results))
+    if args.augmented_loss:
+        print(augmented_loss_table(results))
     if args.json:
         Path(args.json).write_text(json.dumps({"setting": setting, "results": results}, indent=1) + "\n")
 
