@@ -200,6 +200,8 @@ def two_processes(data, folder, *flags):
 
 def test_two_processes_equal_one_with_twice_the_micro_batches(data, tmp_path):
     flags = ["--share-all-embeddings", "--dropout", 0, "--max-tokens", 150, "--clip-norm", 1]
+    # The gradient of k_proj.bias is zero but for rounding, and Adam with a small epsilon makes whole steps of that.
+    flags += ["--adam-eps", 1e-3]
     one = train(data, tmp_path / "one", *flags, "--update-freq", 2, "--max-update", 5).stdout
     two = two_processes(data, tmp_path / "two", *flags, "--max-update", 5)
     losses = [[line["loss"] for line in train_log(log)] for log in (one, two.stdout)]
