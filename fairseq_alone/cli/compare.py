@@ -3,6 +3,7 @@
 import json
 import os
 
+from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.report import describe
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
@@ -32,7 +33,7 @@ def run(args) -> None:
     if args.json:
         text = json.dumps(results, indent=1, ensure_ascii=False)
     else:
-        text = markdown_table(results)
+        text = comparison_table(results)
         if args.examples:
             text += "\n\n" + markdown_examples(results, args.examples)
     print(text)
@@ -120,20 +121,11 @@ def _columns(results: list[dict]) -> dict:
     return columns
 
 
-def markdown_table(results: list[dict]) -> str:
+def comparison_table(results: list[dict]) -> str:
     """A Markdown table with aligned columns, one row for each run, and the signatures of the scores below it."""
     columns = _columns(results)
     rows = [list(columns)] + [[cell(result) for cell in columns.values()] for result in results]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
-    lines = []
-    for row in rows:
-        cells = [
-            text.ljust(width) if column < _LEFT_ALIGNED else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    rules = ["-" * width if column < _LEFT_ALIGNED else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
-    lines.insert(1, f"| {' | '.join(rules)} |")
+    lines = [markdown_table(rows, _LEFT_ALIGNED)]
     for metric in ("BLEU", "chrF"):
         by_signature: dict[str, list[str]] = {}
         for result in results:

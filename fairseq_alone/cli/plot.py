@@ -1,8 +1,8 @@
 """``fairseq-alone plot``: validation loss against updates, one line for each run (the paper's Figure 4)."""
 
-import logging
 import os
 
+from fairseq_alone.cli.figures import new_figure
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
@@ -59,26 +59,19 @@ def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_s
     Raises:
         UserError: matplotlib is not installed.
     """
-    # fairseq lets every library's debugging messages through to the screen; matplotlib has one for each font.
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    try:
-        # The classes without pyplot: no global state, and no window system is looked for.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import ScalarFormatter
-    except ImportError:
-        raise UserError("plot needs matplotlib; install it with: pip install 'fairseq-alone[plot]'") from None
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = new_figure(height=4.5)
     markers = "osD^vP*X"
     for number, (name, xs, ys) in enumerate(curves):
         # Markers tell the lines apart in black and white, too.
         axes.plot(xs, ys, label=name, marker=markers[number % len(markers)], markersize=4, linewidth=1.5)
     if log_scale:
+        from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
         axes.set_yscale("log")
+        # Labels at 1, 2 and 5 only, so that they never overlap.
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.3)

@@ -1,11 +1,12 @@
 """``fairseq-alone score-headlines``: ROUGE and length control of generated headlines, beside a lead baseline."""
 
 import json
-import logging
 import os
 
 from tqdm import tqdm
 
+from fairseq_alone.cli.figures import new_figure
+from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.rouge import MEASURES, add_bytes, read_references, rouge_155
 from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
@@ -166,16 +167,7 @@ _COLUMNS = {
 def markdown(report: dict) -> str:
     """A Markdown table with aligned columns; below it how the numbers were made."""
     rows = [list(_COLUMNS)] + [[str(cell(result)) for cell in _COLUMNS.values()] for result in report["results"]]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    lines = []
-    for row in rows:
-        cells = [
-            text.ljust(width) if column < _LEFT_ALIGNED else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    rules = ["-" * width if column < _LEFT_ALIGNED else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
-    lines.insert(1, f"| {' | '.join(rules)} |")
+    lines = [markdown_table(rows, _LEFT_ALIGNED)]
     lines += [
         "",
         f"{report['sentences']} sentences, {report['references']} reference(s); recall in percent, {report['rouge']}. "
@@ -197,18 +189,7 @@ def plot(path: str, systems: list[tuple[int | None, list[str]]], name: str) -> N
         raise UserError(f"--plot {path}: there is no folder {folder}")
     if not systems:
         raise UserError(f"--plot-name {name}: no --headlines has this name")
-    # fairseq lets every library's debugging messages through to the screen; matplotlib has one for each font.
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    try:
-        # The classes without pyplot: no global state, and no window system is looked for.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError:
-        raise UserError("--plot needs matplotlib; install it with: pip install 'fairseq-alone[plot]'") from None
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = new_figure(height=4)
     for number, (length, lines) in enumerate(systems):
         lengths = [len(line) for line in lines]
         # One bin for each length: its edges lie half a character beside it.
@@ -218,7 +199,7 @@ def plot(path: str, systems: list[tuple[int | None, list[str]]], name: str) -> N
         axes.hist(lengths, edges, weights=share, alpha=0.6, color=f"C{number}", label=label)
         if length:
             axes.axvline(length, color=f"C{number}", linestyle="--", linewidth=1)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("length of the headline (characters)")
     axes.set_ylabel("share of the headlines")
     axes.legend()
