@@ -26,9 +26,8 @@
 # linearly. fairseq's task starts each sequence with an empty state; the papers carry the state from one to the next.
 #
 # Hardware, time, expected numbers:
-#   small   a CPU. On one core of an AMD EPYC an update of 1,400 words of the Penn Treebank took 0.46 s with two tables
-#           or one, 0.62 s with the augmented loss as well, 0.61 s with ALONE and without that loss: 6 epochs of 664
-#           updates need 31 to 41 minutes. Perplexities: README.md.
+#   small   a CPU. Four epochs of the Penn Treebank took 20 to 33 minutes a model on one core of a busy machine (AMD
+#           EPYC). Times and perplexities of all models: README.md.
 #   medium, large   written down for a GPU and not run here.
 set -euo pipefail
 

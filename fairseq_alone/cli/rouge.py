@@ -39,6 +39,13 @@ _WORD_LISTS = ("adj.exc", "adv.exc", "noun.exc", "verb.exc")
 def add_arguments(parser) -> None:
     """Add the flags of ``rouge``."""
     parser.add_argument("--hypotheses", required=True, metavar="FILE", help="the headlines, one a line")
+    add_references(parser)
+    parser.add_argument("--output", metavar="FILE", help="write the scores here, as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def add_references(parser) -> None:
+    """Add ``--references`` and ``--bytes``, which the commands that call ROUGE share."""
     parser.add_argument(
         "--references",
         required=True,
@@ -46,13 +53,6 @@ def add_arguments(parser) -> None:
         metavar="FILE",
         help="one file for each reference, one headline a line",
     )
-    add_bytes(parser)
-    parser.add_argument("--output", metavar="FILE", help="write the scores here, as JSON")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-
-
-def add_bytes(parser) -> None:
-    """Add ``--bytes``, which the commands that call ROUGE share."""
     parser.add_argument(
         "--bytes",
         type=int,

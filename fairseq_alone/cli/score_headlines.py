@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from fairseq_alone.cli.figures import new_figure
 from fairseq_alone.cli.markdown import markdown_table
-from fairseq_alone.cli.rouge import MEASURES, add_bytes, read_references, rouge_155
+from fairseq_alone.cli.rouge import MEASURES, add_references, read_references, rouge_155
 from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
@@ -29,14 +29,7 @@ def add_arguments(parser) -> None:
         "'free' = none was asked for; give it once for each file",
     )
     parser.add_argument("--source", required=True, metavar="FILE", help="source sentences, for the lead baseline")
-    parser.add_argument(
-        "--references",
-        required=True,
-        nargs="+",
-        metavar="FILE",
-        help="one file for each reference, one headline a line",
-    )
-    add_bytes(parser)
+    add_references(parser)
     parser.add_argument("--plot", metavar="FILE.png", help="draw the distribution of the lengths")
     parser.add_argument("--plot-name", metavar="NAME", help="the headlines to draw; default: NAME of the last file")
     parser.add_argument("--output", metavar="FILE", help="write all scores here, as JSON")

@@ -38,8 +38,8 @@ class AloneFamily(EmbeddingFamily):
         parser.add_argument("--alone-fix-base", action="store_true",
                             help="do not train the base vector (the paper's ablation)")
         parser.add_argument("--alone-rebuild", choices=["update", "forward"],
-                            help="compute the embedding matrix once per update (the default, always faster) or in "
-                                 "each forward pass; both train alike")
+                            help="compute the embedding matrix once per update (the default) or in each "
+                                 "forward pass; both train alike")
         # fmt: on
 
     @classmethod
