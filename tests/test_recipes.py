@@ -79,3 +79,10 @@ def test_every_embedding_trains(work, embedding):
     variables = {"EMBEDDING": embedding, "INTER_DIM": "16", "MAX_UPDATE": "1"}
     script("train.sh", work, embedding, "--disable-validation", **variables)
     assert updates(work / "runs" / embedding) == 1
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("*/*.sh")), ids=lambda path: path.parent.name + path.name
+)
+def test_the_scripts_of_a_recipe_can_be_run_and_those_to_be_sourced_cannot(path):
+    assert bool(path.stat().st_mode & 0o111) == (path.parent.name != "common")
