@@ -23,4 +23,5 @@ if compat.check_versions():
         transformer_factorized,
         transformer_lm,
     )
+    from fairseq_alone.optim import adam_muon  # noqa: F401
     from fairseq_alone.tasks import headline_generation  # noqa: F401

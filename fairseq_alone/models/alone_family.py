@@ -2,6 +2,7 @@
 
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.modules import AloneEmbedding, FilterSettings
+from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK
 
 
 class AloneFamily(EmbeddingFamily):
@@ -37,6 +38,9 @@ class AloneFamily(EmbeddingFamily):
                             help="switch that dropout off from update N on; 0 keeps it on")
         parser.add_argument("--alone-fix-base", action="store_true",
                             help="do not train the base vector (the paper's ablation)")
+        parser.add_argument("--alone-free-rows", type=int, metavar="K",
+                            help="the first K words of the dictionary, which are the most frequent, have a trained "
+                                 "vector that is added to the computed one; K * D_e more values")
         parser.add_argument("--alone-rebuild", choices=["update", "forward"],
                             help="compute the embedding matrix once per update (the default) or in each "
                                  "forward pass; both train alike")
@@ -57,6 +61,7 @@ class AloneFamily(EmbeddingFamily):
         args.alone_dropout = getattr(args, "alone_dropout", 0.0)
         args.alone_dropout_until = getattr(args, "alone_dropout_until", 0)
         args.alone_fix_base = getattr(args, "alone_fix_base", False)
+        args.alone_free_rows = getattr(args, "alone_free_rows", 0)
         args.alone_rebuild = getattr(args, "alone_rebuild", "update")
 
     @classmethod
@@ -82,7 +87,10 @@ class AloneFamily(EmbeddingFamily):
             dropout=args.alone_dropout,
             dropout_until=args.alone_dropout_until,
             fix_base=args.alone_fix_base,
+            # Checkpoints of version 0.1.0 know neither this flag nor the next.
+            free_rows=getattr(args, "alone_free_rows", 0),
         )
-        # Checkpoints of version 0.1.0 were trained without the flag.
         embedding.rebuild = getattr(args, "alone_rebuild", "update")
+        for layer in embedding.layers:
+            layer.param_group = EMBEDDING_NETWORK
         return embedding

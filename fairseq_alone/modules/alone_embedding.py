@@ -9,6 +9,7 @@ from fairseq_alone.modules.alone_matrix import alone_matrix
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
 from fairseq_alone.modules.first_layer import FilterProducts, FilterSums
+from fairseq_alone.modules.free_rows import FreeRows
 
 # Words that set the initial scale. More change it by less than one percent.
 _NUM_SCALE_SAMPLES = 1024
@@ -20,6 +21,9 @@ class AloneEmbedding(ComputedEmbedding):
     Trained: ``o`` (D_o), ``w1`` (D_inter, D_o) and ``w2`` (D_e, D_inter). With one layer there is only ``w1``
     (D_e, D_o), with three there is another square layer between (``w2`` is then (D_inter, D_inter)). The layers have no
     bias, so the padding word, whose filter is zero, has a zero vector. The trained size does not depend on V.
+
+    With ``free_rows`` K, the first K words other than padding have a trained vector besides: ``e_w`` plus ``free[k]``.
+    Give frequent words the small numbers, as fairseq's dictionaries do. They begin at zero.
 
     At initialisation the standard deviation of ``matrix()`` is ``D_e ** -0.5``, that of a fairseq table.
 
@@ -33,6 +37,7 @@ class AloneEmbedding(ComputedEmbedding):
             times in a batch has one mask.
         dropout_until: the update from which dropout is off; 0 keeps it on.
         fix_base: leave ``o`` untrained, the paper's ablation.
+        free_rows: K, how many words have a trained vector of their own, too; 0 is the paper's.
 
     Raises:
         SettingError: a setting is outside its range.
@@ -49,6 +54,7 @@ class AloneEmbedding(ComputedEmbedding):
         dropout: float = 0.0,
         dropout_until: int = 0,
         fix_base: bool = False,
+        free_rows: int = 0,
     ):
         if embedding_dim < 1:
             raise SettingError("embedding_dim", f"must be at least 1, got {embedding_dim}")
@@ -60,6 +66,11 @@ class AloneEmbedding(ComputedEmbedding):
             raise SettingError("dropout", f"must be at least 0 and less than 1, got {dropout}")
         if dropout_until < 0:
             raise SettingError("dropout_until", f"must be at least 0, got {dropout_until}")
+        if free_rows < 0:
+            raise SettingError("free_rows", f"must be at least 0, got {free_rows}")
+        most = settings.num_embeddings - (padding_idx is not None)
+        if free_rows > most:
+            raise SettingError("free_rows", f"must be at most {most}, one for each word, got {free_rows}")
         super().__init__(settings.num_embeddings, embedding_dim, padding_idx)
         self.inter_dim = inter_dim
         self.num_layers = num_layers
@@ -72,6 +83,8 @@ class AloneEmbedding(ComputedEmbedding):
         sizes = [settings.base_dim] + [inter_dim] * (num_layers - 1) + [embedding_dim]
         for layer in range(num_layers):
             self.register_parameter(f"w{layer + 1}", nn.Parameter(torch.empty(sizes[layer + 1], sizes[layer])))
+        self.free_rows = FreeRows(free_rows, padding_idx)
+        self.free = nn.Parameter(torch.empty(free_rows, embedding_dim)) if free_rows else None
         self.reset_parameters()
 
     @property
@@ -94,6 +107,8 @@ class AloneEmbedding(ComputedEmbedding):
         for layer in self.layers:
             nn.init.xavier_normal_(layer)
         self.o.normal_()
+        if self.free is not None:
+            self.free.zero_()
         # The ReLU's features share one direction, so theory leaves some percent to chance; measuring does not. Without
         # biases the matrix is proportional to o.
         step = max(1, self.num_embeddings // _NUM_SCALE_SAMPLES)
@@ -119,7 +134,7 @@ class AloneEmbedding(ComputedEmbedding):
         for layer in later:
             vectors = F.dropout(F.relu(vectors), self.dropout, input_dropout and self.input_dropout_is_on)
             vectors = F.linear(vectors, layer)  # -> (N, D_e)
-        return vectors
+        return vectors if self.free is None else self.free_rows.add_to_words(vectors, self.free, ids)
 
     def build_matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout, differentiable; in float32 when computed in a half type."""
@@ -130,7 +145,8 @@ class AloneEmbedding(ComputedEmbedding):
         layer = self._filter_sums_for(dtype) or FilterProducts(self.filters)
         with torch.autocast(first.device.type, enabled=False):
             weight = layer.prepare(first.to(wide) * self.o.to(wide))
-        return alone_matrix(layer, (self.num_embeddings, self.embedding_dim), weight, later, dtype)
+        matrix = alone_matrix(layer, (self.num_embeddings, self.embedding_dim), weight, later, dtype)
+        return matrix if self.free is None else self.free_rows.add_to_matrix(matrix, self.free)
 
     def _filter_sums_for(self, dtype: torch.dtype) -> FilterSums | None:
         if self.filters.codes.device.type != "cpu" or dtype not in (torch.float32, torch.float64):

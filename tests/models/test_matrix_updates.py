@@ -61,6 +61,7 @@ def both(flags, groups, **tolerance):
         [],
         ["--clip-norm=0.5"],
         ["--alone-filter=real"],
+        ["--alone-filter=real", "--alone-free-rows=9", "--alone-base-dim=20", "--clip-norm=0.5"],
         ["--alone-dropout=0.3", "--alone-dropout-until=9"],
         ["--checkpoint-activations"],
         ["--store-ema", "--ema-decay=0.9"],
@@ -277,7 +278,9 @@ def two_processes(tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("case", ["legacy_ddp", "pytorch_ddp", "pytorch_ddp untied", "legacy_ddp out of memory"])
+@pytest.mark.parametrize(
+    "case", ["legacy_ddp", "pytorch_ddp", "pytorch_ddp untied", "legacy_ddp out of memory", "free rows"]
+)
 def test_two_processes(two_processes, case):
     """Both ranks hold the same parameters, and those of the ordinary way; the last group is a dummy on rank 1."""
     ours, others, theirs = two_processes[0][case], two_processes[1][case], two_processes[0][f"{case}, forward"]

@@ -1,0 +1,1 @@
+"""Optimizers, as fairseq knows them."""
