@@ -195,6 +195,7 @@ def plot(path: str, systems: list[tuple[int | None, list[str]]], name: str) -> N
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("length of the headline (characters)")
     axes.set_ylabel("share of the headlines")
-    axes.legend()
+    # Above the axes: at the end of the axis it would hide the longest headlines.
+    figure.legend(loc="outside upper center", ncols=3)
     with replaced_on_success(path) as part:
         figure.savefig(part, format="png", dpi=150)
