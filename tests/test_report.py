@@ -96,8 +96,10 @@ def test_sizes_of_the_papers_embeddings(tmp_path, inter_dim, millions):
         ),
         (
             {"alone_filter": "real", "alone_filter_std": 0.5, "alone_seed": 2**64 - 1, "alone_num_layers": 3},
-            {"filter": "real", "num_layers": 3, "zero_probability": None, "filter_std": 0.5, "seed": 2**64 - 1},
+            {"filter": "real", "num_layers": 3, "zero_probability": None, "filter_std": 0.5, "seed": 2**64 - 1}
+            | {"free_rows": None},
         ),
+        ({"alone_free_rows": 5}, {"free_rows": 5, "inter_dim": 12}),
         (
             {"alone_filter": "naive", "alone_num_layers": 1, "alone_base_dim": 6},
             {
@@ -123,6 +125,14 @@ def test_settings_of_alone(tmp_path, flags, expected):
 def test_settings_of_factorized(tmp_path):
     settings = describe(write_checkpoint(tmp_path / "1.pt", arch="transformer_factorized"))["settings"]
     assert (settings["embedding"], settings["factorized_dim"], settings["filter"]) == ("factorized", 3, None)
+
+
+def test_free_rows_count_as_embedding(tmp_path):
+    plain = describe(write_checkpoint(tmp_path / "1.pt", arch="transformer_alone"))
+    rows = describe(write_checkpoint(tmp_path / "2.pt", arch="transformer_alone", alone_free_rows=5))
+    assert rows["parameters"]["embedding"] == plain["parameters"]["embedding"] + 5 * 8
+    (tie,) = [tie for tie in rows["ties"] if tie["stored"][0].endswith(".free")]
+    assert [name.split(".")[0] for name in tie["names"]] == ["encoder", "decoder", "decoder"]
 
 
 def test_fixed_base_is_no_trained_parameter(tmp_path):

@@ -139,6 +139,7 @@ def _embedding(path: str, module: str, model: dict) -> dict:
         "num_layers": len(layers),
         **{name: None if name in _UNUSED[filters["filter"]] else filters[name] for name in names},
         "seed": filters["seed"],
+        "free_rows": tensors["free"].size(0) if "free" in tensors else None,
     }
 
 
@@ -196,6 +197,7 @@ _ROWS_OF_SETTINGS = {
     "zero_probability": "p_o",
     "filter_std": "std of real filter",
     "seed": "filter seed",
+    "free_rows": "free rows",
     "fixed_base": "o untrained",
     "factorized_dim": "factorized d",
 }

@@ -1,0 +1,107 @@
+"""What the study compares: embeddings of equal size in models that are otherwise the same."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A shape of Transformer.
+
+    Args:
+        embed_dim: D_e of the encoder, the decoder and the one embedding.
+        flags: what fairseq-train needs besides the flags of the recipe.
+        epochs: the usual length of a run.
+    """
+
+    embed_dim: int
+    flags: tuple[str, ...]
+    epochs: int
+
+
+def _shape(embed_dim: int, ffn_dim: int, layers: int) -> tuple[str, ...]:
+    sizes = {"embed-dim": embed_dim, "ffn-embed-dim": ffn_dim, "layers": layers, "attention-heads": 4}
+    sides = [(side, name, size) for side in ("encoder", "decoder") for name, size in sizes.items()]
+    return tuple(word for side, name, size in sides for word in (f"--{side}-{name}", str(size)))
+
+
+REGIMES = {
+    "tiny": Regime(128, _shape(128, 256, 4), 15),
+    # A CPU's substitute for D_e = 512: fewer layers, so that a run takes hours, not days.
+    "wide": Regime(256, (*_shape(256, 512, 3), "--lr", "0.002"), 8),
+    "iwslt": Regime(512, (*_shape(512, 1024, 6), "--lr", "0.0005", "--warmup-updates", "4000"), 15),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One kind of embedding, whose size is a share of the conventional table's.
+
+    Args:
+        embedding: ``EMBEDDING`` of the recipe's train.sh: conventional, factorized, alone_binary or alone_real.
+        share: trained values of the embedding, those of the table V x D_e = 1.
+        base: D_o / D_e.
+        free: share of the embedding's values that are free rows.
+        flags: what fairseq-train needs besides.
+        series: which settings belong to one line of a picture of quality against size.
+    """
+
+    embedding: str
+    share: float = 1.0
+    base: int = 1
+    free: float = 0.0
+    flags: tuple[str, ...] = field(default=())
+    series: str = ""
+
+    def variables(self, vocabulary: int, embed_dim: int) -> dict[str, str]:
+        """The variables of train.sh."""
+        size = {}
+        if self.embedding == "factorized":
+            size["FACTORIZED_DIM"] = str(round(self.share * vocabulary * embed_dim / (vocabulary + embed_dim)))
+        elif self.embedding != "conventional":
+            size["INTER_DIM"] = str(self._inter_dim(vocabulary, embed_dim))
+        return {"EMBEDDING": self.embedding, **size}
+
+    def train_flags(self, vocabulary: int, embed_dim: int) -> list[str]:
+        """The flags of fairseq-train."""
+        flags = list(self.flags)
+        if self.base != 1:
+            flags += ["--alone-base-dim", str(self.base * embed_dim)]
+        if self.free:
+            flags += ["--alone-free-rows", str(self._free_rows(vocabulary))]
+        return flags
+
+    def _free_rows(self, vocabulary: int) -> int:
+        return round(self.free * self.share * vocabulary)
+
+    def _inter_dim(self, vocabulary: int, embed_dim: int) -> int:
+        base_dim = self.base * embed_dim
+        values = (self.share * vocabulary - self._free_rows(vocabulary)) * embed_dim - base_dim
+        inter_dim = round(values / (base_dim + embed_dim))
+        if inter_dim < 1:
+            raise ValueError(f"{self}: no values are left for the network")
+        return inter_dim
+
+
+_MUON = ("--optimizer", "adam_muon")
+_SHARES = {"half": 0.5, "quarter": 0.25, "eighth": 0.125}
+
+
+def _new(share: float) -> Setting:
+    return Setting("alone_real", share, base=4, free=0.5, flags=_MUON, series="ALONE, new settings")
+
+
+SETTINGS = {"conventional": Setting("conventional", series="conventional")}
+for _name, _share in _SHARES.items():
+    SETTINGS[f"factorized_{_name}"] = Setting("factorized", _share, series="factorized")
+    SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE as published")
+    SETTINGS[f"new_{_name}"] = _new(_share)
+# One change at a time, at a quarter of the table.
+SETTINGS["real_quarter"] = Setting("alone_real", 0.25)
+SETTINGS["wide_quarter"] = Setting("alone_real", 0.25, base=4)
+SETTINGS["muon_quarter"] = Setting("alone_real", 0.25, flags=_MUON)
+SETTINGS["rows_quarter"] = Setting("alone_real", 0.25, free=0.5)
+SETTINGS["wide_muon_quarter"] = Setting("alone_real", 0.25, base=4, flags=_MUON)
+SETTINGS["wide_rows_quarter"] = Setting("alone_real", 0.25, base=4, free=0.5)
+# Free rows against D_inter, at half of the table.
+for _percent in (0, 25, 75, 90):
+    SETTINGS[f"rows{_percent:02}_half"] = Setting("alone_real", 0.5, base=4, free=_percent / 100, flags=_MUON)

@@ -1,0 +1,71 @@
+"""The study of benchmarks/convergence: equal sizes, and a small study from training to the pictures."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, environment
+
+STUDY = ROOT / "benchmarks/convergence"
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.syspath_prepend(STUDY)
+    import study
+
+    return study
+
+
+@pytest.mark.parametrize("embed_dim", [128, 256, 512])
+def test_settings_of_one_share_have_equal_sizes(study, embed_dim):
+    vocabulary = 7960
+    for name, setting in study.SETTINGS.items():
+        flags = setting.train_flags(vocabulary, embed_dim)
+        variables = setting.variables(vocabulary, embed_dim)
+        if setting.embedding == "conventional":
+            assert (setting.share, flags) == (1, [])
+            continue
+        if setting.embedding == "factorized":
+            values = int(variables["FACTORIZED_DIM"]) * (vocabulary + embed_dim)
+        else:
+            given = dict(zip(flags[::2], flags[1::2], strict=True))
+            base_dim = int(given.get("--alone-base-dim", embed_dim))
+            values = int(variables["INTER_DIM"]) * (base_dim + embed_dim) + base_dim
+            values += int(given.get("--alone-free-rows", 0)) * embed_dim
+        assert values == pytest.approx(setting.share * vocabulary * embed_dim, rel=0.04), name
+
+
+def test_a_setting_without_values_for_the_network_is_refused(study):
+    with pytest.raises(ValueError, match="no values are left"):
+        study.Setting("alone_real", 0.1, base=8, free=0.99).variables(1000, 128)
+
+
+def command(work, *flags):
+    words = [sys.executable, str(STUDY / "study.py"), str(work), "--quiet", "--epochs", "1", *map(str, flags)]
+    settings = {"env": {**environment(), "CPU": "1", "EFFECTIVE_TOKENS": "1024"}, "cwd": "/"}
+    return subprocess.run(words, capture_output=True, text=True, check=False, **settings)
+
+
+def test_a_small_study(corpus, tmp_path):
+    """Two settings, then the scores of one; what is done is not done again."""
+    environment_of_recipe = {**environment(), "PRESET": "small", "MERGES": "60", "PYTHON": sys.executable}
+    prepare = ["bash", str(ROOT / "examples/wmt_ende/prepare.sh"), str(tmp_path / "work"), str(corpus)]
+    subprocess.run(prepare, env=environment_of_recipe, check=True, capture_output=True)
+    work = tmp_path / "work"
+    missing = command(work, "--collect", "--settings", "conventional")
+    assert (missing.returncode, "no run is done yet" in missing.stderr) == (2, True)
+    done = command(work, "--settings", "conventional", "new_half")
+    assert done.returncode == 0, done.stderr
+    done = command(work, "--settings", "new_half", "--score")
+    assert done.returncode == 0, done.stderr
+    assert (work / "study/tiny-curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert (work / "study/tiny-map.png").read_bytes()[:4] == b"\x89PNG"
+    (result,) = json.loads((work / "study/tiny.json").read_text())
+    assert (len(result["perplexities"]), len(result["BLEU"])) == (1, 1)
+    both = command(work, "--collect", "--seeds", 1, 2)
+    assert [line.split(" | ")[0].strip("| ") for line in both.stdout.splitlines()[2:]] == ["conventional", "new_half"]
+    logs = (work / "runs/study-tiny-new_half-epochs1-seed1/train.log").read_text()
+    assert logs.count("done training") == 1
+    assert "Muon for 2 matrices" in logs
