@@ -40,7 +40,7 @@ class AloneFamily(EmbeddingFamily):
                             help="do not train the base vector (the paper's ablation)")
         parser.add_argument("--alone-free-rows", type=int, metavar="K",
                             help="the first K words of the dictionary, which are the most frequent, have a trained "
-                                 "vector that is added to the computed one; K * D_e more values")
+                                 "vector in place of a computed one; K * D_e more values")
         parser.add_argument("--alone-rebuild", choices=["update", "forward"],
                             help="compute the embedding matrix once per update (the default) or in each "
                                  "forward pass; both train alike")

@@ -22,8 +22,8 @@ class AloneEmbedding(ComputedEmbedding):
     (D_e, D_o), with three there is another square layer between (``w2`` is then (D_inter, D_inter)). The layers have no
     bias, so the padding word, whose filter is zero, has a zero vector. The trained size does not depend on V.
 
-    With ``free_rows`` K, the first K words other than padding have a trained vector besides: ``e_w`` plus ``free[k]``.
-    Give frequent words the small numbers, as fairseq's dictionaries do. They begin at zero.
+    With ``free_rows`` K, the first K words other than padding have a trained vector in place of a computed one, as in a
+    table: ``free`` (K, D_e). Give frequent words the small numbers, as fairseq's dictionaries do.
 
     At initialisation the standard deviation of ``matrix()`` is ``D_e ** -0.5``, that of a fairseq table.
 
@@ -37,7 +37,7 @@ class AloneEmbedding(ComputedEmbedding):
             times in a batch has one mask.
         dropout_until: the update from which dropout is off; 0 keeps it on.
         fix_base: leave ``o`` untrained, the paper's ablation.
-        free_rows: K, how many words have a trained vector of their own, too; 0 is the paper's.
+        free_rows: K, how many words have a trained vector of their own; 0 is the paper's.
 
     Raises:
         SettingError: a setting is outside its range.
@@ -83,7 +83,7 @@ class AloneEmbedding(ComputedEmbedding):
         sizes = [settings.base_dim] + [inter_dim] * (num_layers - 1) + [embedding_dim]
         for layer in range(num_layers):
             self.register_parameter(f"w{layer + 1}", nn.Parameter(torch.empty(sizes[layer + 1], sizes[layer])))
-        self.free_rows = FreeRows(free_rows, padding_idx)
+        self.head = FreeRows(free_rows, padding_idx)
         self.free = nn.Parameter(torch.empty(free_rows, embedding_dim)) if free_rows else None
         self.reset_parameters()
 
@@ -108,11 +108,12 @@ class AloneEmbedding(ComputedEmbedding):
             nn.init.xavier_normal_(layer)
         self.o.normal_()
         if self.free is not None:
-            self.free.zero_()
+            self.free.normal_(std=self.embedding_dim**-0.5)
         # The ReLU's features share one direction, so theory leaves some percent to chance; measuring does not. Without
         # biases the matrix is proportional to o.
-        step = max(1, self.num_embeddings // _NUM_SCALE_SAMPLES)
-        deviation = self.rows(self._all_ids()[::step]).std(correction=0)
+        computed = self._all_ids()[self.head.num_words :]
+        step = max(1, len(computed) // _NUM_SCALE_SAMPLES)
+        deviation = self.rows(computed[::step]).std(correction=0)
         if deviation > 0:
             self.o.mul_(self.embedding_dim**-0.5 / deviation)
 
@@ -134,7 +135,7 @@ class AloneEmbedding(ComputedEmbedding):
         for layer in later:
             vectors = F.dropout(F.relu(vectors), self.dropout, input_dropout and self.input_dropout_is_on)
             vectors = F.linear(vectors, layer)  # -> (N, D_e)
-        return vectors if self.free is None else self.free_rows.add_to_words(vectors, self.free, ids)
+        return vectors if self.free is None else self.head.put(vectors, self.free, ids)
 
     def build_matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout, differentiable; in float32 when computed in a half type."""
@@ -145,8 +146,8 @@ class AloneEmbedding(ComputedEmbedding):
         layer = self._filter_sums_for(dtype) or FilterProducts(self.filters)
         with torch.autocast(first.device.type, enabled=False):
             weight = layer.prepare(first.to(wide) * self.o.to(wide))
-        matrix = alone_matrix(layer, (self.num_embeddings, self.embedding_dim), weight, later, dtype)
-        return matrix if self.free is None else self.free_rows.add_to_matrix(matrix, self.free)
+        size = self.num_embeddings, self.embedding_dim
+        return alone_matrix(layer, size, weight, later, dtype, self.head, self.free)
 
     def _filter_sums_for(self, dtype: torch.dtype) -> FilterSums | None:
         if self.filters.codes.device.type != "cpu" or dtype not in (torch.float32, torch.float64):

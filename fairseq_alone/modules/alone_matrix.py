@@ -4,13 +4,23 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from fairseq_alone.modules.free_rows import FreeRows
+
 # Values of a hidden layer in one chunk: small enough for little memory, large enough that adding up the chunks'
 # gradients costs next to nothing.
 _CHUNK_VALUES = 2**22
 
 
-def alone_matrix(first_layer, size: tuple[int, int], weight: Tensor, later: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """The vectors of all words (equation 3), differentiable in ``weight`` and ``later``.
+def alone_matrix(
+    first_layer,
+    size: tuple[int, int],
+    weight: Tensor,
+    later: list[Tensor],
+    dtype: torch.dtype,
+    head: FreeRows,
+    rows: Tensor | None,
+) -> Tensor:
+    """The vectors of all words (equation 3), differentiable in ``weight``, ``later`` and ``rows``.
 
     Nothing of the size V x D_inter is made or kept: the gradient computes the hidden layers again.
 
@@ -20,22 +30,27 @@ def alone_matrix(first_layer, size: tuple[int, int], weight: Tensor, later: list
         weight: what ``first_layer.prepare`` made of ``W1 * o``, in float32 or float64.
         later: the matrices of the other layers, each (output size, input size), in any floating type.
         dtype: what the products are computed in. With a half type, gradients are summed in float32 all the same.
+        head: the words that are not computed.
+        rows: their vectors, (K, D_e), in any floating type, or None.
 
     Returns:
         (V, D_e), in the dtype of ``weight``.
     """
-    return _AloneMatrix.apply(first_layer, size, dtype, weight, *later)
+    return _AloneMatrix.apply(first_layer, size, dtype, head, rows, weight, *later)
 
 
 class _AloneMatrix(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, first_layer, size, dtype: torch.dtype, weight: Tensor, *later: Tensor) -> Tensor:
+    def forward(ctx, first_layer, size, dtype: torch.dtype, head, rows, weight: Tensor, *later: Tensor) -> Tensor:
         ctx.save_for_backward(weight, *later)
-        ctx.first_layer, ctx.dtype = first_layer, dtype
+        ctx.first_layer, ctx.dtype, ctx.head = first_layer, dtype, head
+        ctx.rows_dtype = None if rows is None else rows.dtype
         matrix = weight.new_empty(size)
+        if rows is not None:
+            head.put_into_matrix(matrix, rows)
         with torch.autocast(weight.device.type, enabled=False):
             first, *rest = (layer.to(dtype) for layer in (weight, *later))
-            for start, stop in _chunks(size[0], later):
+            for start, stop in _chunks(head.num_words, size[0], later):
                 vectors = first_layer.hidden(first, start, stop)  # (N, D_inter)
                 for layer in rest:
                     vectors = vectors.relu_() @ layer.t()  # (N, D_inter) -> (N, D_e)
@@ -46,12 +61,12 @@ class _AloneMatrix(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient: Tensor):
         weight, *later = ctx.saved_tensors
-        first_layer, dtype = ctx.first_layer, ctx.dtype
+        first_layer, dtype, head = ctx.first_layer, ctx.dtype, ctx.head
         scale = _half_scale(gradient) if dtype == torch.float16 else None
         sums = [torch.zeros_like(layer, dtype=weight.dtype) for layer in (weight, *later)]
         with torch.autocast(weight.device.type, enabled=False):
             first, *rest = (layer.to(dtype) for layer in (weight, *later))
-            for start, stop in _chunks(gradient.size(0), later):
+            for start, stop in _chunks(head.num_words, gradient.size(0), later):
                 part = gradient[start:stop] if scale is None else gradient[start:stop] / scale
                 part = part.to(dtype)  # (N, D_e)
                 inputs = [first_layer.hidden(first, start, stop).relu_()] if rest else []  # (N, D_inter)
@@ -64,15 +79,17 @@ class _AloneMatrix(torch.autograd.Function):
                 first_layer.add_gradient(sums[0], part, start, stop)
         if scale is not None:
             sums = [total * scale for total in sums]
-        needed = ctx.needs_input_grad[3:]
-        return None, None, None, *(total if need else None for total, need in zip(sums, needed, strict=True))
+        of_rows = head.gradient(gradient, ctx.rows_dtype) if ctx.needs_input_grad[4] else None
+        needed = ctx.needs_input_grad[5:]
+        of_layers = (total if need else None for total, need in zip(sums, needed, strict=True))
+        return None, None, None, None, of_rows, *of_layers
 
 
-def _chunks(num_embeddings: int, later) -> list[tuple[int, int]]:
-    """The vocabulary in pieces (start, stop)."""
+def _chunks(first: int, num_embeddings: int, later) -> list[tuple[int, int]]:
+    """The vocabulary from word ``first`` on, in pieces (start, stop)."""
     widest = max((max(layer.shape) for layer in later), default=1)
     step = max(1, _CHUNK_VALUES // widest)
-    return [(start, min(start + step, num_embeddings)) for start in range(0, num_embeddings, step)]
+    return [(start, min(start + step, num_embeddings)) for start in range(first, num_embeddings, step)]
 
 
 def _half_scale(gradient: Tensor) -> Tensor:

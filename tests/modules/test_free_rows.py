@@ -1,10 +1,11 @@
-"""Free rows: a trained vector of its own for each of the first words, against a plain loop."""
+"""Free rows: trained vectors of the first words in place of computed ones, against a plain loop."""
 
 import pytest
 import torch
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.modules import AloneEmbedding, FilterSettings
+from fairseq_alone.modules.first_layer import FilterSums
 
 VOCABULARY, DIM = 23, 6
 
@@ -34,7 +35,7 @@ def test_the_first_words_have_a_row_each_and_padding_has_none(free_rows, padding
     row = 0
     for word in range(VOCABULARY):
         if word != padding_idx and row < free_rows:
-            expected[word] += embedding.free[row].detach()
+            expected[word] = embedding.free[row].detach()
             row += 1
     torch.testing.assert_close(embedding.matrix(), expected)
     ids = torch.randperm(VOCABULARY)
@@ -51,18 +52,37 @@ def test_gradient_of_a_row_is_that_of_its_word(training, whole):
     (vectors * factors).sum().backward()
     torch.testing.assert_close(embedding.free.grad, factors[[0, 2, 3, 4, 5]])
     other = plain(embedding)
-    (other.matrix() * factors).sum().backward()
+    (other.matrix() * factors)[6:].sum().backward()
     for name in ("o", "w1", "w2"):
         torch.testing.assert_close(getattr(embedding, name).grad, getattr(other, name).grad)
 
 
-def test_rows_begin_at_zero_and_leave_the_initial_scale_alone():
+def test_all_vectors_begin_at_the_scale_of_a_table():
     torch.manual_seed(3)
-    filters = FilterSettings(VOCABULARY, 7, filter="real", num_codebooks=3, codebook_size=5)
-    embedding = AloneEmbedding(filters, DIM, 1, inter_dim=12, free_rows=9)
-    assert embedding.free.shape == (9, DIM)
-    assert not embedding.free.any()
-    torch.testing.assert_close(embedding.matrix(), plain(embedding).matrix())
+    filters = FilterSettings(4000, 30, filter="real")
+    embedding = AloneEmbedding(filters, 40, 1, inter_dim=50, free_rows=1000)
+    assert embedding.free.shape == (1000, 40)
+    matrix = embedding.matrix()
+    assert matrix[2:1001].std().item() == pytest.approx(40**-0.5, rel=0.02)
+    assert matrix[1001:].std().item() == pytest.approx(40**-0.5, rel=0.02)
+
+
+def test_every_word_may_have_a_row():
+    embedding = build(VOCABULARY - 1)
+    assert torch.isfinite(embedding.matrix()).all()
+    assert torch.isfinite(torch.cat([value.flatten() for value in embedding.state_dict().values()])).all()
+
+
+def test_the_words_with_rows_are_not_computed(monkeypatch):
+    embedding, ranges = build(5), []
+    hidden = FilterSums.hidden
+    monkeypatch.setattr(
+        FilterSums,
+        "hidden",
+        lambda self, table, start, stop: ranges.append((start, stop)) or hidden(self, table, start, stop),
+    )
+    embedding.matrix().sum().backward()
+    assert set(ranges) == {(6, VOCABULARY)}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
