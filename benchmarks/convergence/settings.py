@@ -87,7 +87,7 @@ _SHARES = {"half": 0.5, "quarter": 0.25, "eighth": 0.125}
 
 
 def _new(share: float) -> Setting:
-    return Setting("alone_real", share, base=4, free=0.5, flags=_MUON, series="ALONE, new settings")
+    return Setting("alone_real", share, base=4, free=0.77, flags=_MUON, series="ALONE, new settings")
 
 
 SETTINGS = {"conventional": Setting("conventional", series="conventional")}
@@ -103,5 +103,5 @@ SETTINGS["rows_quarter"] = Setting("alone_real", 0.25, free=0.5)
 SETTINGS["wide_muon_quarter"] = Setting("alone_real", 0.25, base=4, flags=_MUON)
 SETTINGS["wide_rows_quarter"] = Setting("alone_real", 0.25, base=4, free=0.5)
 # Free rows against D_inter, at half of the table.
-for _percent in (0, 25, 75, 90):
+for _percent in (0, 25, 50, 90):
     SETTINGS[f"rows{_percent:02}_half"] = Setting("alone_real", 0.5, base=4, free=_percent / 100, flags=_MUON)
