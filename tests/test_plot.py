@@ -56,6 +56,16 @@ def test_one_line_for_each_run_and_a_png(tmp_path, drawn):
     assert axes.get_yscale() == "linear"
 
 
+def test_many_names_stand_beside_the_curves(tmp_path, drawn):
+    runs = [make_run(tmp_path / f"run{number}", [5.0, 4.0]) for number in range(6)]
+    assert main(["plot", *runs, "--output", str(tmp_path / "curve.png")]) == 0
+    [figure] = drawn
+    figure.canvas.draw()
+    assert figure.axes[0].get_legend() is None
+    (legend,) = figure.legends
+    assert legend.get_window_extent().x0 > figure.axes[0].get_window_extent().x1
+
+
 @pytest.mark.parametrize(("x", "expected"), [("epochs", [1, 2]), ("hours", [0.5, 1.0]), ("updates", [100, 200])])
 def test_axes_and_scale(x, expected, tmp_path, drawn):
     run_dir = make_run(tmp_path / "run", [3.0, 2.0])

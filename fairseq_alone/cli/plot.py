@@ -77,7 +77,11 @@ def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_s
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if len(curves) > 5:
+        # So many names would cover curves.
+        figure.legend(loc="outside right upper")
+    else:
+        axes.legend()
     if title:
         axes.set_title(title)
     return figure
