@@ -56,16 +56,24 @@ def test_a_small_study(corpus, tmp_path):
     work = tmp_path / "work"
     missing = command(work, "--collect", "--settings", "conventional")
     assert (missing.returncode, "no run is done yet" in missing.stderr) == (2, True)
-    done = command(work, "--settings", "conventional", "new_half")
+    small = command(work, "--settings", "new_half")
+    assert small.returncode == 2
+    assert small.stderr.splitlines()[-1].endswith(
+        "new_half: no values are left for the network; the vocabulary is too small"
+    )
+    done = command(work, "--settings", "conventional", "rows25_half")
     assert done.returncode == 0, done.stderr
-    done = command(work, "--settings", "new_half", "--score")
+    done = command(work, "--settings", "rows25_half", "--score")
     assert done.returncode == 0, done.stderr
     assert (work / "study/tiny-curves.png").read_bytes()[:4] == b"\x89PNG"
     assert (work / "study/tiny-map.png").read_bytes()[:4] == b"\x89PNG"
     (result,) = json.loads((work / "study/tiny.json").read_text())
     assert (len(result["perplexities"]), len(result["BLEU"])) == (1, 1)
     both = command(work, "--collect", "--seeds", 1, 2)
-    assert [line.split(" | ")[0].strip("| ") for line in both.stdout.splitlines()[2:]] == ["conventional", "new_half"]
-    logs = (work / "runs/study-tiny-new_half-epochs1-seed1/train.log").read_text()
+    assert [line.split(" | ")[0].strip("| ") for line in both.stdout.splitlines()[2:]] == [
+        "conventional",
+        "rows25_half",
+    ]
+    logs = (work / "runs/study-tiny-rows25_half-epochs1-seed1/train.log").read_text()
     assert logs.count("done training") == 1
     assert "Muon for 2 matrices" in logs

@@ -53,7 +53,7 @@ class Setting:
     series: str = ""
 
     def variables(self, vocabulary: int, embed_dim: int) -> dict[str, str]:
-        """The variables of train.sh."""
+        """The variables of train.sh. ValueError: the share is too small for a network."""
         size = {}
         if self.embedding == "factorized":
             size["FACTORIZED_DIM"] = str(round(self.share * vocabulary * embed_dim / (vocabulary + embed_dim)))
@@ -78,7 +78,7 @@ class Setting:
         values = (self.share * vocabulary - self._free_rows(vocabulary)) * embed_dim - base_dim
         inter_dim = round(values / (base_dim + embed_dim))
         if inter_dim < 1:
-            raise ValueError(f"{self}: no values are left for the network")
+            raise ValueError("no values are left for the network; the vocabulary is too small")
         return inter_dim
 
 

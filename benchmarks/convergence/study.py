@@ -60,6 +60,20 @@ def train(work: Path, name: str, regime: Regime, setting: Setting, epochs: int, 
             raise RuntimeError(f"{name}: {(done.stdout + done.stderr).strip()[-2000:]}")
 
 
+def train_all(jobs: list[tuple], workers: int, quiet: bool) -> None:
+    """Call :func:`train` with each job's arguments, ``workers`` at a time. After a failure no other is begun."""
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(jobs), unit="run", disable=quiet) as bar:
+        futures = [pool.submit(train, *job) for job in jobs]
+        for future in futures:
+            future.add_done_callback(lambda _: bar.update())
+        try:
+            for future in futures:
+                future.result()
+        except RuntimeError as error:
+            pool.shutdown(cancel_futures=True)
+            sys.exit(f"study.py: error: {error}")
+
+
 def collect(work: Path, regime: str, names: list[str], epochs: int, seeds: list[int]) -> list[dict]:
     """What the finished runs showed: for each setting its size, and perplexities and BLEU by seed."""
     results = []
@@ -149,15 +163,17 @@ def main() -> None:
     regime = REGIMES[args.regime]
     epochs = args.epochs or regime.epochs
     if not args.collect:
+        for name in args.settings:
+            try:
+                SETTINGS[name].variables(vocabulary_size(args.work), regime.embed_dim)
+            except ValueError as error:
+                parser.error(f"{name}: {error}")
         jobs = [
             (args.work, run_name(args.regime, name, epochs, seed), regime, SETTINGS[name], epochs, seed, args.score)
             for seed in args.seeds
             for name in args.settings
         ]
-        with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(jobs), unit="run", disable=args.quiet) as bar:
-            for future in [pool.submit(train, *job) for job in jobs]:
-                future.add_done_callback(lambda _: bar.update())
-                future.result()
+        train_all(jobs, args.jobs, args.quiet)
     results = collect(args.work, args.regime, args.settings, epochs, args.seeds)
     if not results:
         parser.error("no run is done yet")
