@@ -12,6 +12,8 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.models.matrix_updates import built_once_per_update
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK, AdamMuonConfig, FairseqAdamMuon
 
+pytestmark = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9 has no Muon")
+
 MUON = ["--optimizer=adam_muon", "--adam-eps=1e-3", "--lr=0.01"]
 HALF = ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale=2"]
 
