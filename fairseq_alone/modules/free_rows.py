@@ -15,7 +15,7 @@ class FreeRows:
     def __init__(self, num_rows: int, padding_idx: int | None):
         self.num_rows = num_rows
         # Padding takes no row if it would stand among them; all words behind it move up by one.
-        self.skipped = padding_idx if num_rows and padding_idx is not None and padding_idx <= num_rows else None
+        self.skipped = padding_idx if padding_idx is not None and padding_idx < num_rows else None
 
     @property
     def num_words(self) -> int:

@@ -79,10 +79,11 @@ def test_learning_rates_and_state_survive_saving():
     state = copy.deepcopy(optimizer.state_dict())
     others = [torch.nn.Parameter(tensor.detach().clone()) for tensor in (matrix, vector)]
     others[0].param_group = EMBEDDING_NETWORK
-    second = FairseqAdamMuon(config(muon_lr_scale=4.0), others)
+    second = FairseqAdamMuon(config(muon_lr_scale=4.0, muon_momentum=0.8), others)
     second.load_state_dict(state, {"betas": (0.5, 0.9)})
     adam, muon = second.param_groups
     assert (adam["betas"], adam["lr"]) == ((0.5, 0.9), 0.01)
+    assert muon["momentum"] == 0.8
     assert (muon["lr"], muon["eps"]) == (pytest.approx(0.04), optimizer.param_groups[1]["eps"])
     assert "betas" not in muon
     # Same flags, same steps from here.
