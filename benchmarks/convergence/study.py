@@ -20,7 +20,7 @@ from settings import REGIMES, SETTINGS, Regime, Setting
 from tqdm import tqdm
 
 from fairseq_alone.cli.compare import read_run
-from fairseq_alone.cli.figures import new_figure
+from fairseq_alone.cli.figures import new_figure, save_figure
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.plot import draw
 from fairseq_alone.cli.training_log import read_training_log
@@ -124,8 +124,7 @@ def draw_curves(results: list[dict], path: Path) -> None:
     """Validation perplexity against epochs, one line for each setting."""
     curves = [(r["setting"], list(range(1, len(mean_curve(r)) + 1)), mean_curve(r)) for r in results]
     figure = draw(curves, "epochs", "validation perplexity", True, None)
-    with replaced_on_success(str(path)) as part:
-        figure.savefig(part, format="png", dpi=150)
+    save_figure(figure, str(path))
 
 
 def draw_map(results: list[dict], table_values: int, path: Path) -> None:
@@ -141,8 +140,7 @@ def draw_map(results: list[dict], table_values: int, path: Path) -> None:
     axes.set_yscale("log")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    with replaced_on_success(str(path)) as part:
-        figure.savefig(part, format="png", dpi=150)
+    save_figure(figure, str(path))
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
-"""A matplotlib figure that needs no screen."""
+"""Matplotlib figures that need no screen."""
 
 import logging
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.files import replaced_on_success
 
 
 def new_figure(height: float):
@@ -22,3 +23,9 @@ def new_figure(height: float):
     figure = Figure(figsize=(7, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def save_figure(figure, path: str, picture_format: str = "png") -> None:
+    """Write a figure, whole or not at all."""
+    with replaced_on_success(path) as part:
+        figure.savefig(part, format=picture_format, dpi=150)

@@ -2,10 +2,9 @@
 
 import os
 
-from fairseq_alone.cli.figures import new_figure
+from fairseq_alone.cli.figures import new_figure, save_figure
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success
 
 HELP = "plot validation loss or perplexity of runs against updates, epochs or hours"
 
@@ -48,8 +47,7 @@ def run(args) -> None:
         curves.append((name, [x_of(validation) for validation in validations], list(map(y_of, validations))))
 
     figure = draw(curves, x_label, y_label, args.log_scale, args.title)
-    with replaced_on_success(args.output) as path:
-        figure.savefig(path, format=picture_format, dpi=150)
+    save_figure(figure, args.output, picture_format)
     print(f"{args.output}: {len(curves)} curves")
 
 

@@ -5,7 +5,7 @@ import os
 
 from tqdm import tqdm
 
-from fairseq_alone.cli.figures import new_figure
+from fairseq_alone.cli.figures import new_figure, save_figure
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.rouge import MEASURES, add_references, read_references, rouge_155
 from fairseq_alone.cli.score import read_lines
@@ -197,5 +197,4 @@ def plot(path: str, systems: list[tuple[int | None, list[str]]], name: str) -> N
     axes.set_ylabel("share of the headlines")
     # Above the axes: at the end of the axis it would hide the longest headlines.
     figure.legend(loc="outside upper center", ncols=3)
-    with replaced_on_success(path) as part:
-        figure.savefig(part, format="png", dpi=150)
+    save_figure(figure, path)
