@@ -34,6 +34,8 @@ def small(arch, *flags):
         for side in ("encoder", "decoder")
     ]
     sizes = {"transformer_alone": ["--alone-inter-dim=12"], "transformer_factorized": ["--factorized-dim=3"]}
+    if "--alone-share" in flags:
+        sizes = {}
     return parse(arch, *sides[0], *sides[1], *sizes.get(arch, []), "--dropout=0", *flags)
 
 

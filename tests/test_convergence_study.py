@@ -29,6 +29,9 @@ def test_settings_of_one_share_have_equal_sizes(study, embed_dim):
             continue
         if setting.embedding == "factorized":
             values = int(variables["FACTORIZED_DIM"]) * (vocabulary + embed_dim)
+        elif setting.embedding == "alone_share":
+            assert float(variables["SHARE"]) == setting.share
+            continue
         else:
             given = dict(zip(flags[::2], flags[1::2], strict=True))
             base_dim = int(given.get("--alone-base-dim", embed_dim))
@@ -56,10 +59,10 @@ def test_a_small_study(corpus, tmp_path):
     work = tmp_path / "work"
     missing = command(work, "--collect", "--settings", "conventional")
     assert (missing.returncode, "no run is done yet" in missing.stderr) == (2, True)
-    small = command(work, "--settings", "new_half")
+    small = command(work, "--settings", "share_half")
     assert small.returncode == 2
     assert small.stderr.splitlines()[-1].endswith(
-        "new_half: no values are left for the network; the vocabulary is too small"
+        "share_half: share is too small for 48 words and vectors of 128 values, got 0.5"
     )
     done = command(work, "--settings", "conventional", "rows25_half")
     assert done.returncode == 0, done.stderr

@@ -99,7 +99,7 @@ def test_sizes_of_the_papers_embeddings(tmp_path, inter_dim, millions):
             {"filter": "real", "num_layers": 3, "zero_probability": None, "filter_std": 0.5, "seed": 2**64 - 1}
             | {"free_rows": None},
         ),
-        ({"alone_free_rows": 5}, {"free_rows": 5, "inter_dim": 12}),
+        ({"alone_free_rows": "5,3x4"}, {"free_rows": "5,3x4", "inter_dim": 12}),
         (
             {"alone_filter": "naive", "alone_num_layers": 1, "alone_base_dim": 6},
             {
@@ -129,10 +129,11 @@ def test_settings_of_factorized(tmp_path):
 
 def test_free_rows_count_as_embedding(tmp_path):
     plain = describe(write_checkpoint(tmp_path / "1.pt", arch="transformer_alone"))
-    rows = describe(write_checkpoint(tmp_path / "2.pt", arch="transformer_alone", alone_free_rows=5))
-    assert rows["parameters"]["embedding"] == plain["parameters"]["embedding"] + 5 * 8
-    (tie,) = [tie for tie in rows["ties"] if tie["stored"][0].endswith(".free")]
-    assert [name.split(".")[0] for name in tie["names"]] == ["encoder", "decoder", "decoder"]
+    rows = describe(write_checkpoint(tmp_path / "2.pt", arch="transformer_alone", alone_free_rows="2,3x4"))
+    assert rows["parameters"]["embedding"] == plain["parameters"]["embedding"] + 2 * 8 + 3 * 4 + 4 * 8
+    ties = [tie for tie in rows["ties"] if ".free." in tie["stored"][0]]
+    assert len(ties) == 3
+    assert {tuple(name.split(".")[0] for name in tie["names"]) for tie in ties} == {("encoder", "decoder", "decoder")}
 
 
 def test_fixed_base_is_no_trained_parameter(tmp_path):

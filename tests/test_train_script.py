@@ -167,12 +167,14 @@ def test_wmt16_is_the_papers_table_2(recipe):
 def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
     recipe.prepare(preset)
     commands = {}
-    for embedding in ("conventional", "factorized", "alone_binary", "alone_real"):
-        _, [commands[embedding]] = recipe.dry_run(EMBEDDING=embedding, FACTORIZED_DIM=7, INTER_DIM=99)
+    for embedding in ("conventional", "factorized", "alone_binary", "alone_real", "alone_share"):
+        sizes = {"FACTORIZED_DIM": 7, "INTER_DIM": 99, "SHARE": 0.25}
+        _, [commands[embedding]] = recipe.dry_run(EMBEDDING=embedding, **sizes)
     suffix = "_wmt_en_de" if preset == "wmt16" else ""
     own = {
         "conventional": ["--arch", f"transformer_conventional{suffix}"],
         "factorized": ["--arch", f"transformer_factorized{suffix}", "--factorized-dim", "7"],
+        "alone_share": ["--arch", f"transformer_alone{suffix}", "--alone-share", "0.25"],
     }
     for kind in ("binary", "real"):
         own[f"alone_{kind}"] = ["--arch", f"transformer_alone{suffix}", "--alone-filter", kind]
@@ -504,7 +506,8 @@ def test_killing_the_script_stops_the_training(recipe):
     ("flags", "variables", "sentence"),
     [
         ([], {"PRESET": "wmt16"}, "PRESET=wmt16, but"),
-        ([], {"EMBEDDING": "none"}, "EMBEDDING must be conventional, factorized, alone_binary or alone_real"),
+        ([], {"EMBEDDING": "none"}, "EMBEDDING must be conventional, factorized, alone_binary, alone_real or"),
+        ([], {"EMBEDDING": "alone_share", "SHARE": "half"}, "SHARE must be a number like 0.5, got 'half'"),
         ([], {"INTER_DIM": "0"}, "INTER_DIM must be a positive whole number, got '0'"),
         ([], {"EMBEDDING": "factorized", "FACTORIZED_DIM": "x"}, "FACTORIZED_DIM must be a positive whole number"),
         ([], {"WORKERS": "two"}, "WORKERS must be a positive whole number"),

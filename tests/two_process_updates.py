@@ -88,7 +88,7 @@ def main() -> None:
         untied = ("--tie-embeddings", "none", "--alone-dropout", 0.3)
         results[f"pytorch_ddp untied{suffix}"] = run(rank, folder, "pytorch_ddp", *rebuild, *untied)
         optimizer = "adam_muon" if hasattr(torch.optim, "Muon") else "adam"
-        rows = (f"--optimizer={optimizer}", "--alone-filter=real", "--alone-free-rows", 9)
+        rows = (f"--optimizer={optimizer}", "--alone-filter=real", "--alone-free-rows=4,5x3")
         results[f"free rows{suffix}"] = run(rank, folder, "pytorch_ddp", *rebuild, *rows)
         results[f"legacy_ddp out of memory{suffix}"] = run(rank, folder, "legacy_ddp", *rebuild, out_of_memory=True)
     torch.distributed.destroy_process_group()

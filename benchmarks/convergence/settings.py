@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from fairseq_alone.modules import AloneBudget
+
 
 @dataclass(frozen=True)
 class Regime:
@@ -37,10 +39,11 @@ class Setting:
     """One kind of embedding, whose size is a share of the conventional table's.
 
     Args:
-        embedding: ``EMBEDDING`` of the recipe's train.sh: conventional, factorized, alone_binary or alone_real.
+        embedding: ``EMBEDDING`` of the recipe's train.sh: conventional, factorized, alone_binary, alone_real or
+            alone_share.
         share: trained values of the embedding, those of the table V x D_e = 1.
         base: D_o / D_e.
-        free: share of the embedding's values that are free rows.
+        free: share of the embedding's values that are free rows of width D_e.
         flags: what fairseq-train needs besides.
         series: which settings belong to one line of a picture of quality against size.
     """
@@ -57,6 +60,9 @@ class Setting:
         size = {}
         if self.embedding == "factorized":
             size["FACTORIZED_DIM"] = str(round(self.share * vocabulary * embed_dim / (vocabulary + embed_dim)))
+        elif self.embedding == "alone_share":
+            AloneBudget.of_share(self.share, vocabulary, embed_dim)  # so that a bad share is refused before training
+            size["SHARE"] = str(self.share)
         elif self.embedding != "conventional":
             size["INTER_DIM"] = str(self._inter_dim(vocabulary, embed_dim))
         return {"EMBEDDING": self.embedding, **size}
@@ -86,15 +92,11 @@ _MUON = ("--optimizer", "adam_muon")
 _SHARES = {"half": 0.5, "quarter": 0.25, "eighth": 0.125}
 
 
-def _new(share: float) -> Setting:
-    return Setting("alone_real", share, base=4, free=0.77, flags=_MUON, series="ALONE, new settings")
-
-
 SETTINGS = {"conventional": Setting("conventional", series="conventional")}
 for _name, _share in _SHARES.items():
     SETTINGS[f"factorized_{_name}"] = Setting("factorized", _share, series="factorized")
     SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE as published")
-    SETTINGS[f"new_{_name}"] = _new(_share)
+    SETTINGS[f"share_{_name}"] = Setting("alone_share", _share, flags=_MUON, series="ALONE, --alone-share")
 # One change at a time, at a quarter of the table.
 SETTINGS["real_quarter"] = Setting("alone_real", 0.25)
 SETTINGS["wide_quarter"] = Setting("alone_real", 0.25, base=4)

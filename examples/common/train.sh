@@ -89,13 +89,21 @@ read_sizes() {
 choose_embedding() {
   embedding_flags=() size=
   [[ $embedding == factorized ]] || no_effect FACTORIZED_DIM
-  [[ $embedding != conventional ]] || no_effect INTER_DIM
+  [[ $embedding == alone_share ]] || no_effect SHARE
+  [[ $embedding != conventional && $embedding != alone_share ]] || no_effect INTER_DIM
   case $embedding in
     conventional) arch=$arch_conventional ;;
     alone_binary | alone_real)
       arch=$arch_alone
       embedding_flags=(--alone-filter "${embedding#alone_}" --alone-inter-dim "$inter_dim")
       size=inter_dim=$inter_dim
+      ;;
+    alone_share)
+      share=${SHARE:-0.5}
+      [[ $share =~ ^[0-9]*\.?[0-9]+$ ]] || refuse "SHARE must be a number like 0.5, got '$share'"
+      arch=$arch_alone
+      embedding_flags=(--alone-share "$share")
+      size=share=$share
       ;;
     factorized)
       arch=$arch_factorized
@@ -115,7 +123,9 @@ choose_embedding() {
       embedding_flags=(--factorized-dim "$factorized_dim")
       size=factorized_dim=$factorized_dim
       ;;
-    *) refuse "EMBEDDING must be conventional, factorized, alone_binary or alone_real, got '$embedding'" ;;
+    *)
+      refuse "EMBEDDING must be conventional, factorized, alone_binary, alone_real or alone_share, got '$embedding'"
+      ;;
   esac
 
   choose_loss

@@ -10,10 +10,11 @@
 #
 # Variables (the default in brackets):
 #   PRESET            gigaword or small [the one WORK_DIR was prepared with]
-#   EMBEDDING         conventional, factorized, alone_binary or alone_real [alone_real]
+#   EMBEDDING         conventional, factorized, alone_binary, alone_real (as published) or alone_share [alone_real]
 #   LENGTH            lrpe, ldpe or none: the length encoding of the decoder [gigaword lrpe, small ldpe]
 #   ABSOLUTE          1 = add the ordinary position encoding, the papers' +PE [gigaword 1, small 0]
 #   INTER_DIM         D_inter of ALONE; the paper has 512 and 1024 [512]
+#   SHARE             size of the embedding with alone_share, the table's = 1 [0.5]
 #   FACTORIZED_DIM    d of the factorized embedding [as many parameters as ALONE with INTER_DIM]
 #   TIE               all, decoder or none: which embeddings are one [all]
 #   AUGMENTED_LOSS    gamma, the weight of the augmented loss, 0 = none [0]

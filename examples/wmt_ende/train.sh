@@ -9,10 +9,11 @@
 #
 # Variables (the default in brackets):
 #   PRESET            wmt16, small or demo [the one WORK_DIR was prepared with]
-#   EMBEDDING         conventional, factorized, alone_binary or alone_real [alone_real]
+#   EMBEDDING         conventional, factorized, alone_binary, alone_real (as published) or alone_share [alone_real]
 #   TIE               all, decoder or none: which embeddings are one [all]
 #   AUGMENTED_LOSS    gamma, the weight of the augmented loss, 0 = none [0]
 #   INTER_DIM         D_inter of ALONE [wmt16 8192, small 2048, demo 256]
+#   SHARE             size of the embedding with alone_share, the table's = 1 [0.5]
 #   FACTORIZED_DIM    d of the factorized embedding [as many parameters as ALONE with INTER_DIM]
 #   MAX_EPOCH         stop after so many epochs, 0 = no limit [small 15, demo 30; no limit if MAX_UPDATE is given]
 #   MAX_UPDATE        stop after so many updates, 0 = no limit [wmt16 100000]

@@ -139,8 +139,18 @@ def _embedding(path: str, module: str, model: dict) -> dict:
         "num_layers": len(layers),
         **{name: None if name in _UNUSED[filters["filter"]] else filters[name] for name in names},
         "seed": filters["seed"],
-        "free_rows": tensors["free"].size(0) if "free" in tensors else None,
+        "free_rows": _free_rows(tensors),
     }
+
+
+def _free_rows(tensors: dict) -> str | None:
+    """The free rows as ``--alone-free-rows`` writes them, without the width where it is D_e."""
+    bands = []
+    while f"free.bands.{len(bands)}.rows" in tensors:
+        num_rows, width = tensors[f"free.bands.{len(bands)}.rows"].shape
+        narrow = f"free.bands.{len(bands)}.projection" in tensors
+        bands.append(f"{num_rows}x{width}" if narrow else str(num_rows))
+    return ",".join(bands) or None
 
 
 def _settings(flags: dict, embeddings: dict) -> dict:

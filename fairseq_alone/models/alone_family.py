@@ -1,7 +1,10 @@
 """ALONE as a family of embeddings (Takase and Kobayashi, NeurIPS 2020)."""
 
+import re
+
+from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
-from fairseq_alone.modules import AloneEmbedding, FilterSettings
+from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK
 
 
@@ -38,9 +41,14 @@ class AloneFamily(EmbeddingFamily):
                             help="switch that dropout off from update N on; 0 keeps it on")
         parser.add_argument("--alone-fix-base", action="store_true",
                             help="do not train the base vector (the paper's ablation)")
-        parser.add_argument("--alone-free-rows", type=int, metavar="K",
-                            help="the first K words of the dictionary, which are the most frequent, have a trained "
-                                 "vector in place of a computed one; K * D_e more values")
+        parser.add_argument("--alone-share", type=float, metavar="SHARE",
+                            help="size of the embedding, that of a table V x D_e = 1, at most 0.75: chooses D_o, "
+                                 "D_inter and free rows so that the model learns nearly as fast as with a table; "
+                                 "without it the settings are the paper's")
+        parser.add_argument("--alone-free-rows", metavar="K[xD],...",
+                            help="the first words of the dictionary, which are the most frequent, have a trained "
+                                 "vector in place of a computed one: 2000 is 2000 rows of D_e values; 2000,4500x64 "
+                                 "is these, then 4500 of 64 values with a projection (64 x D_e)")
         parser.add_argument("--alone-rebuild", choices=["update", "forward"],
                             help="compute the embedding matrix once per update (the default) or in each "
                                  "forward pass; both train alike")
@@ -48,10 +56,16 @@ class AloneFamily(EmbeddingFamily):
 
     @classmethod
     def fill_defaults(cls, args, inter_dim: int) -> None:
-        """Fill in the ``--alone-`` flags that were not given. M, c and p_o are those of the paper (section 3.1)."""
-        args.alone_filter = getattr(args, "alone_filter", "binary")
+        """Fill in the ``--alone-`` flags that were not given. M, c and p_o are those of the paper (section 3.1).
+
+        With ``--alone-share`` the sizes that follow from it stay None.
+        """
+        args.alone_share = getattr(args, "alone_share", None)
+        sized = args.alone_share is not None
+        args.alone_filter = getattr(args, "alone_filter", "real" if sized else "binary")
         args.alone_base_dim = getattr(args, "alone_base_dim", None)
-        args.alone_inter_dim = getattr(args, "alone_inter_dim", inter_dim)
+        args.alone_inter_dim = getattr(args, "alone_inter_dim", None if sized else inter_dim)
+        args.alone_free_rows = getattr(args, "alone_free_rows", None if sized else "0")
         args.alone_num_layers = getattr(args, "alone_num_layers", 2)
         args.alone_num_codebooks = getattr(args, "alone_num_codebooks", 8)
         args.alone_codebook_size = getattr(args, "alone_codebook_size", 64)
@@ -61,15 +75,15 @@ class AloneFamily(EmbeddingFamily):
         args.alone_dropout = getattr(args, "alone_dropout", 0.0)
         args.alone_dropout_until = getattr(args, "alone_dropout_until", 0)
         args.alone_fix_base = getattr(args, "alone_fix_base", False)
-        args.alone_free_rows = getattr(args, "alone_free_rows", 0)
         args.alone_rebuild = getattr(args, "alone_rebuild", "update")
 
     @classmethod
     def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> AloneEmbedding:
         """Build an ALONE embedding from the ``--alone-`` flags."""
+        sizes = _sizes(args, num_embeddings, embed_dim)
         settings = FilterSettings(
             num_embeddings=num_embeddings,
-            base_dim=embed_dim if args.alone_base_dim is None else args.alone_base_dim,
+            base_dim=sizes.base_dim,
             filter=args.alone_filter,
             num_codebooks=args.alone_num_codebooks,
             codebook_size=args.alone_codebook_size,
@@ -82,15 +96,48 @@ class AloneFamily(EmbeddingFamily):
             settings,
             embed_dim,
             padding_idx,
-            inter_dim=args.alone_inter_dim,
+            inter_dim=sizes.inter_dim,
             num_layers=args.alone_num_layers,
             dropout=args.alone_dropout,
             dropout_until=args.alone_dropout_until,
             fix_base=args.alone_fix_base,
-            # Checkpoints of version 0.1.0 know neither this flag nor the next.
-            free_rows=getattr(args, "alone_free_rows", 0),
+            free_rows=sizes.free_rows,
         )
+        # Checkpoints of version 0.1.0 do not know this flag.
         embedding.rebuild = getattr(args, "alone_rebuild", "update")
         for layer in embedding.layers:
             layer.param_group = EMBEDDING_NETWORK
         return embedding
+
+
+def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:
+    # Checkpoints of version 0.1.0 know neither --alone-share nor --alone-free-rows.
+    share, rows = getattr(args, "alone_share", None), getattr(args, "alone_free_rows", "0")
+    if share is None:
+        base_dim = embed_dim if args.alone_base_dim is None else args.alone_base_dim
+        return AloneBudget(base_dim, args.alone_inter_dim, free_rows(rows, embed_dim))
+    for name, value in (("base_dim", args.alone_base_dim), ("inter_dim", args.alone_inter_dim), ("free_rows", rows)):
+        if value is not None:
+            raise SettingError(name, "follows from --alone-share; give one of the two")
+    return AloneBudget.of_share(share, num_embeddings, embed_dim)
+
+
+def free_rows(text: str, embed_dim: int) -> list[tuple[int, int]]:
+    """Read ``--alone-free-rows``: bands ``K`` or ``KxD`` with commas between; ``0`` is none.
+
+    Args:
+        text: the flag.
+        embed_dim: D_e, the width of rows whose width is not given.
+
+    Returns:
+        For each band the number of its words and the width of their rows.
+
+    Raises:
+        SettingError: the text is of another form.
+    """
+    if text == "0":
+        return []
+    bands = [re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", band) for band in text.split(",")]
+    if not all(bands):
+        raise SettingError("free_rows", f"must be like 2000 or 2000,4500x64, got '{text}'")
+    return [(int(band[1]), int(band[2] or embed_dim)) for band in bands]

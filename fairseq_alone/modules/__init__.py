@@ -1,5 +1,6 @@
 """The mathematics: modules for any PyTorch model. Nothing here knows fairseq."""
 
+from fairseq_alone.modules.alone_budget import AloneBudget
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
@@ -10,6 +11,7 @@ from fairseq_alone.modules.tied_projection import TiedProjection
 from fairseq_alone.modules.variational_dropout import VariationalDropout, VariationalLSTMCell
 
 __all__ = [
+    "AloneBudget",
     "AloneEmbedding",
     "FactorizedEmbedding",
     "FilterBank",

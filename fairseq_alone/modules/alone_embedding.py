@@ -1,5 +1,7 @@
 """ALONE: all word embeddings from one vector (Takase and Kobayashi, NeurIPS 2020)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,8 +24,9 @@ class AloneEmbedding(ComputedEmbedding):
     (D_e, D_o), with three there is another square layer between (``w2`` is then (D_inter, D_inter)). The layers have no
     bias, so the padding word, whose filter is zero, has a zero vector. The trained size does not depend on V.
 
-    With ``free_rows`` K, the first K words other than padding have a trained vector in place of a computed one, as in a
-    table: ``free`` (K, D_e). Give frequent words the small numbers, as fairseq's dictionaries do.
+    With ``free_rows``, the first words other than padding have a trained vector in place of a computed one; see
+    :class:`~fairseq_alone.modules.free_rows.FreeRows`. Give frequent words the small numbers, as fairseq's dictionaries
+    do.
 
     At initialisation the standard deviation of ``matrix()`` is ``D_e ** -0.5``, that of a fairseq table.
 
@@ -37,7 +40,8 @@ class AloneEmbedding(ComputedEmbedding):
             times in a batch has one mask.
         dropout_until: the update from which dropout is off; 0 keeps it on.
         fix_base: leave ``o`` untrained, the paper's ablation.
-        free_rows: K, how many words have a trained vector of their own; 0 is the paper's.
+        free_rows: bands of words that have a trained vector of their own, each the number of its words and the width
+            of their rows, at most D_e; none is the paper's.
 
     Raises:
         SettingError: a setting is outside its range.
@@ -54,7 +58,7 @@ class AloneEmbedding(ComputedEmbedding):
         dropout: float = 0.0,
         dropout_until: int = 0,
         fix_base: bool = False,
-        free_rows: int = 0,
+        free_rows: Sequence[tuple[int, int]] = (),
     ):
         if embedding_dim < 1:
             raise SettingError("embedding_dim", f"must be at least 1, got {embedding_dim}")
@@ -66,11 +70,9 @@ class AloneEmbedding(ComputedEmbedding):
             raise SettingError("dropout", f"must be at least 0 and less than 1, got {dropout}")
         if dropout_until < 0:
             raise SettingError("dropout_until", f"must be at least 0, got {dropout_until}")
-        if free_rows < 0:
-            raise SettingError("free_rows", f"must be at least 0, got {free_rows}")
-        most = settings.num_embeddings - (padding_idx is not None)
-        if free_rows > most:
-            raise SettingError("free_rows", f"must be at most {most}, one for each word, got {free_rows}")
+        most, wanted = settings.num_embeddings - (padding_idx is not None), sum(words for words, _ in free_rows)
+        if wanted > most:
+            raise SettingError("free_rows", f"must be at most {most} in all, one for each word, got {wanted}")
         super().__init__(settings.num_embeddings, embedding_dim, padding_idx)
         self.inter_dim = inter_dim
         self.num_layers = num_layers
@@ -83,8 +85,7 @@ class AloneEmbedding(ComputedEmbedding):
         sizes = [settings.base_dim] + [inter_dim] * (num_layers - 1) + [embedding_dim]
         for layer in range(num_layers):
             self.register_parameter(f"w{layer + 1}", nn.Parameter(torch.empty(sizes[layer + 1], sizes[layer])))
-        self.head = FreeRows(free_rows, padding_idx)
-        self.free = nn.Parameter(torch.empty(free_rows, embedding_dim)) if free_rows else None
+        self.free = FreeRows(free_rows, embedding_dim, padding_idx)
         self.reset_parameters()
 
     @property
@@ -107,11 +108,10 @@ class AloneEmbedding(ComputedEmbedding):
         for layer in self.layers:
             nn.init.xavier_normal_(layer)
         self.o.normal_()
-        if self.free is not None:
-            self.free.normal_(std=self.embedding_dim**-0.5)
+        self.free.reset_parameters()
         # The ReLU's features share one direction, so theory leaves some percent to chance; measuring does not. Without
         # biases the matrix is proportional to o.
-        computed = self._all_ids()[self.head.num_words :]
+        computed = self._all_ids()[self.free.num_words :]
         step = max(1, len(computed) // _NUM_SCALE_SAMPLES)
         deviation = self.rows(computed[::step]).std(correction=0)
         if deviation > 0:
@@ -135,7 +135,7 @@ class AloneEmbedding(ComputedEmbedding):
         for layer in later:
             vectors = F.dropout(F.relu(vectors), self.dropout, input_dropout and self.input_dropout_is_on)
             vectors = F.linear(vectors, layer)  # -> (N, D_e)
-        return vectors if self.free is None else self.head.put(vectors, self.free, ids)
+        return self.free.put(vectors, ids)
 
     def build_matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout, differentiable; in float32 when computed in a half type."""
@@ -147,7 +147,7 @@ class AloneEmbedding(ComputedEmbedding):
         with torch.autocast(first.device.type, enabled=False):
             weight = layer.prepare(first.to(wide) * self.o.to(wide))
         size = self.num_embeddings, self.embedding_dim
-        return alone_matrix(layer, size, weight, later, dtype, self.head, self.free)
+        return alone_matrix(layer, size, weight, later, dtype, self.free)
 
     def _filter_sums_for(self, dtype: torch.dtype) -> FilterSums | None:
         if self.filters.codes.device.type != "cpu" or dtype not in (torch.float32, torch.float64):

@@ -17,10 +17,9 @@ def alone_matrix(
     weight: Tensor,
     later: list[Tensor],
     dtype: torch.dtype,
-    head: FreeRows,
-    rows: Tensor | None,
+    free: FreeRows,
 ) -> Tensor:
-    """The vectors of all words (equation 3), differentiable in ``weight``, ``later`` and ``rows``.
+    """The vectors of all words (equation 3), differentiable in ``weight``, ``later`` and the free rows.
 
     Nothing of the size V x D_inter is made or kept: the gradient computes the hidden layers again.
 
@@ -30,43 +29,42 @@ def alone_matrix(
         weight: what ``first_layer.prepare`` made of ``W1 * o``, in float32 or float64.
         later: the matrices of the other layers, each (output size, input size), in any floating type.
         dtype: what the products are computed in. With a half type, gradients are summed in float32 all the same.
-        head: the words that are not computed.
-        rows: their vectors, (K, D_e), in any floating type, or None.
+        free: the words that are not computed, and their vectors.
 
     Returns:
         (V, D_e), in the dtype of ``weight``.
     """
-    return _AloneMatrix.apply(first_layer, size, dtype, head, rows, weight, *later)
+    vectors = free.vectors(weight.dtype) if free.num_rows else None
+    return _AloneMatrix.apply(first_layer, size, dtype, free, vectors, weight, *later)
 
 
 class _AloneMatrix(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, first_layer, size, dtype: torch.dtype, head, rows, weight: Tensor, *later: Tensor) -> Tensor:
+    def forward(ctx, first_layer, size, dtype: torch.dtype, free, vectors, weight: Tensor, *later: Tensor) -> Tensor:
         ctx.save_for_backward(weight, *later)
-        ctx.first_layer, ctx.dtype, ctx.head = first_layer, dtype, head
-        ctx.rows_dtype = None if rows is None else rows.dtype
+        ctx.first_layer, ctx.dtype, ctx.free = first_layer, dtype, free
         matrix = weight.new_empty(size)
-        if rows is not None:
-            head.put_into_matrix(matrix, rows)
+        if vectors is not None:
+            free.put_into_matrix(matrix, vectors)
         with torch.autocast(weight.device.type, enabled=False):
             first, *rest = (layer.to(dtype) for layer in (weight, *later))
-            for start, stop in _chunks(head.num_words, size[0], later):
-                vectors = first_layer.hidden(first, start, stop)  # (N, D_inter)
+            for start, stop in _chunks(free.num_words, size[0], later):
+                part = first_layer.hidden(first, start, stop)  # (N, D_inter)
                 for layer in rest:
-                    vectors = vectors.relu_() @ layer.t()  # (N, D_inter) -> (N, D_e)
-                matrix[start:stop] = vectors
+                    part = part.relu_() @ layer.t()  # (N, D_inter) -> (N, D_e)
+                matrix[start:stop] = part
         return matrix
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor):
         weight, *later = ctx.saved_tensors
-        first_layer, dtype, head = ctx.first_layer, ctx.dtype, ctx.head
+        first_layer, dtype, free = ctx.first_layer, ctx.dtype, ctx.free
         scale = _half_scale(gradient) if dtype == torch.float16 else None
         sums = [torch.zeros_like(layer, dtype=weight.dtype) for layer in (weight, *later)]
         with torch.autocast(weight.device.type, enabled=False):
             first, *rest = (layer.to(dtype) for layer in (weight, *later))
-            for start, stop in _chunks(head.num_words, gradient.size(0), later):
+            for start, stop in _chunks(free.num_words, gradient.size(0), later):
                 part = gradient[start:stop] if scale is None else gradient[start:stop] / scale
                 part = part.to(dtype)  # (N, D_e)
                 inputs = [first_layer.hidden(first, start, stop).relu_()] if rest else []  # (N, D_inter)
@@ -79,10 +77,10 @@ class _AloneMatrix(torch.autograd.Function):
                 first_layer.add_gradient(sums[0], part, start, stop)
         if scale is not None:
             sums = [total * scale for total in sums]
-        of_rows = head.gradient(gradient, ctx.rows_dtype) if ctx.needs_input_grad[4] else None
+        of_free = free.gradient(gradient) if ctx.needs_input_grad[4] else None
         needed = ctx.needs_input_grad[5:]
         of_layers = (total if need else None for total, need in zip(sums, needed, strict=True))
-        return None, None, None, None, of_rows, *of_layers
+        return None, None, None, None, of_free, *of_layers
 
 
 def _chunks(first: int, num_embeddings: int, later) -> list[tuple[int, int]]:

@@ -1,21 +1,50 @@
-"""Which words have a trained vector of their own in place of a computed one: the first of the vocabulary."""
+"""Words that have a trained vector of their own in place of a computed one: the first of the vocabulary."""
+
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_alone.errors import SettingError
+
+# g of :class:`Band`. A checkpoint of other values than these would be read wrong: it must never change.
+_GAIN = 2.0
 
 
-class FreeRows:
-    """The first ``num_rows`` words of the vocabulary, padding left out.
+class FreeRows(nn.Module):
+    """Trained vectors of the first K words of the vocabulary, padding left out.
+
+    They come in bands: the first words, which are the most frequent, have wide rows, those behind narrow ones, as in
+    adaptive input representations (Baevski and Auli, ICLR 2019). A row of width D_e is the vector itself; a narrower
+    one goes through the projection of its band, see :class:`Band`.
 
     Args:
-        num_rows: K.
+        bands: for each band the number of its words, at least 1, and the width of their rows, from 1 to D_e.
+        embedding_dim: D_e.
         padding_idx: the word that has no row, or None.
+
+    Raises:
+        SettingError: a band is empty, or its width is outside its range.
     """
 
-    def __init__(self, num_rows: int, padding_idx: int | None):
-        self.num_rows = num_rows
+    def __init__(self, bands: Sequence[tuple[int, int]], embedding_dim: int, padding_idx: int | None):
+        super().__init__()
+        for num_rows, width in bands:
+            if num_rows < 1:
+                raise SettingError("free_rows", f"must be at least 1 in each band, got {num_rows}")
+            if not 1 <= width <= embedding_dim:
+                raise SettingError("free_rows", f"must have a width from 1 to {embedding_dim}, got {width}")
+        self.bands = nn.ModuleList(Band(num_rows, width, embedding_dim) for num_rows, width in bands)
+        self.num_rows = sum(num_rows for num_rows, _ in bands)
         # Padding takes no row if it would stand among them; all words behind it move up by one.
-        self.skipped = padding_idx if padding_idx is not None and padding_idx < num_rows else None
+        self.skipped = padding_idx if padding_idx is not None and padding_idx < self.num_rows else None
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw all bands from PyTorch's global generator."""
+        for band in self.bands:
+            band.reset_parameters()
 
     @property
     def num_words(self) -> int:
@@ -30,24 +59,87 @@ class FreeRows:
         before, behind = slice(0, self.skipped), slice(self.skipped + 1, self.num_words)
         return [(before, before), (behind, slice(self.skipped, self.num_rows))]
 
-    def put(self, vectors: Tensor, rows: Tensor, ids: Tensor) -> Tensor:
-        """Replace the ``vectors`` (N, D_e) of those words ``ids`` (N,) that have a row by theirs of ``rows`` (K, D_e).
+    def vectors(self, dtype: torch.dtype) -> Tensor:
+        """The vectors of all K words, (K, D_e), computed in ``dtype``; differentiable."""
+        parts = [band.vectors(dtype) for band in self.bands]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-        Differentiable in both.
-        """
-        positions, has_row = ids, ids < self.num_words
+    def put(self, vectors: Tensor, ids: Tensor) -> Tensor:
+        """Replace the ``vectors`` (N, D_e) of those words ``ids`` (N,) that have a row; differentiable in both."""
+        positions = ids
         if self.skipped is not None:
-            positions = ids - (ids > self.skipped).to(ids.dtype)
-            has_row = has_row & (ids != self.skipped)
-        chosen = has_row.nonzero().squeeze(1)
-        return vectors.index_copy(0, chosen, rows[positions[chosen]].to(vectors.dtype))
+            positions = (ids - (ids > self.skipped).to(ids.dtype)).masked_fill(ids == self.skipped, self.num_rows)
+        start = 0
+        for band in self.bands:
+            stop = start + band.num_rows
+            chosen = ((positions >= start) & (positions < stop)).nonzero().squeeze(1)
+            vectors = vectors.index_copy(0, chosen, band(positions[chosen] - start).to(vectors.dtype))
+            start = stop
+        return vectors
 
-    def put_into_matrix(self, matrix: Tensor, rows: Tensor) -> None:
-        """Write the first :attr:`num_words` words of ``matrix`` (V, D_e), in place; padding becomes zero."""
+    def put_into_matrix(self, matrix: Tensor, vectors: Tensor) -> None:
+        """Write the first :attr:`num_words` words of ``matrix`` (V, D_e), in place; padding becomes zero.
+
+        Args:
+            matrix: what to write to.
+            vectors: (K, D_e), what :meth:`vectors` gave.
+        """
         matrix[: self.num_words] = 0
         for words, places in self.ranges:
-            matrix[words] = rows[places].to(matrix.dtype)
+            matrix[words] = vectors[places].to(matrix.dtype)
 
-    def gradient(self, gradient: Tensor, dtype: torch.dtype) -> Tensor:
-        """The gradient of the rows, (K, D_e), from that of the matrix (V, D_e)."""
-        return torch.cat([gradient[words] for words, _ in self.ranges]).to(dtype)
+    def gradient(self, gradient: Tensor) -> Tensor:
+        """The gradient of :meth:`vectors`, (K, D_e), from that of the matrix (V, D_e)."""
+        return torch.cat([gradient[words] for words, _ in self.ranges])
+
+
+class Band(nn.Module):
+    """Rows of one width: ``rows`` A is (n, d), ``projection`` B is (d, D_e), the vectors are ``A B g sqrt(D_e) / d``.
+
+    With d = D_e there is no projection, and the vectors are ``A g``. At initialisation the standard deviation of their
+    values is ``D_e ** -0.5``, that of a fairseq table.
+
+    Why the factors: one step of Adam changes each trained value by about the learning rate. B's values are about one.
+    So the steps change B, which all words of the band share, by far less in proportion than they do a row. A step of a
+    row moves its vector g times as far along its gradient as that of a table's row would, though only d directions are
+    open to it. With g = 2 models learn faster than with 1 (``benchmarks/convergence``).
+
+    Args:
+        num_rows: n.
+        width: d.
+        embedding_dim: D_e.
+    """
+
+    def __init__(self, num_rows: int, width: int, embedding_dim: int):
+        super().__init__()
+        self.num_rows = num_rows
+        self.embedding_dim = embedding_dim
+        self.rows = nn.Parameter(torch.empty(num_rows, width))
+        self.projection = nn.Parameter(torch.empty(width, embedding_dim)) if width < embedding_dim else None
+
+    @property
+    def scale(self) -> float:
+        """The factor between ``A B``, or A without a projection, and the vectors."""
+        return _GAIN if self.projection is None else _GAIN * self.embedding_dim**0.5 / self.rows.size(1)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the rows, and for the projection orthogonal directions, from PyTorch's global generator."""
+        std = self.embedding_dim**-0.5 / self.scale
+        if self.projection is not None:
+            std /= self.rows.size(1) ** 0.5
+            nn.init.orthogonal_(self.projection, gain=self.embedding_dim**0.5)
+        self.rows.normal_(std=std)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Vectors of words counted from the band's first, ``(N,) -> (N, D_e)``."""
+        return self._project(F.embedding(ids, self.rows))
+
+    def vectors(self, dtype: torch.dtype) -> Tensor:
+        """All vectors, (n, D_e), computed in ``dtype``."""
+        with torch.autocast(self.rows.device.type, enabled=False):
+            return self._project(self.rows.to(dtype))
+
+    def _project(self, rows: Tensor) -> Tensor:
+        rows = rows * self.scale
+        return rows if self.projection is None else rows @ self.projection.to(rows.dtype)

@@ -61,7 +61,7 @@ def both(flags, groups, **tolerance):
         [],
         ["--clip-norm=0.5"],
         ["--alone-filter=real"],
-        ["--alone-filter=real", "--alone-free-rows=9", "--alone-base-dim=20", "--clip-norm=0.5"],
+        ["--alone-filter=real", "--alone-free-rows=4,5x3", "--alone-base-dim=20", "--clip-norm=0.5"],
         ["--alone-dropout=0.3", "--alone-dropout-until=9"],
         ["--checkpoint-activations"],
         ["--store-ema", "--ema-decay=0.9"],

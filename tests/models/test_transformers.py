@@ -62,6 +62,27 @@ def test_flags_reach_the_embedding():
     assert (embedding.num_embeddings, embedding.padding_idx) == (50, 1)
 
 
+def test_a_share_sizes_each_embedding_by_its_own_dictionary():
+    flags = "--alone-share", "0.5"
+    model = build("transformer_alone", *flags, task=Task(600, 400)).eval()
+    for embedding, vocabulary in zip(embeddings(model), (600, 400, 400), strict=True):
+        assert embedding.filters.settings.filter == "real"
+        assert (embedding.filters.settings.base_dim, embedding.num_embeddings) == (32, vocabulary)
+        assert [band.rows.shape for band in embedding.free.bands][0] == (vocabulary // 4, 8)
+        assert embedding.free.num_rows == vocabulary * 3 // 4
+        assert sum(p.numel() for p in embedding.parameters()) == pytest.approx(vocabulary * 4, rel=0.03)
+    # What a checkpoint keeps builds the same model.
+    other = build("transformer_alone", *flags, task=Task(600, 400)).eval()
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(logits(other), logits(model))
+
+
+def test_the_papers_settings_are_the_defaults():
+    embedding = build("transformer_alone", "--share-all-embeddings").encoder.embed_tokens
+    assert (embedding.filters.settings.filter, embedding.filters.settings.base_dim) == ("binary", 8)
+    assert (embedding.free.num_rows, embedding.num_layers) == (0, 2)
+
+
 def embeddings(model):
     """The embeddings of encoder input, decoder input and output."""
     return model.encoder.embed_tokens, model.decoder.embed_tokens, model.decoder.output_projection.embedding
@@ -312,6 +333,17 @@ def test_flags_that_need_a_table_are_refused(arch, flags, words):
         (["--alone-filter-std", "0"], "--alone-filter-std must be"),
         (["--alone-filter", "ternary"], "--alone-filter must be one of binary, real, naive"),
         (["--alone-seed", "-1"], "--alone-seed must be"),
+        (["--alone-free-rows", "60"], "--alone-free-rows must be at most 49 in all"),
+        (["--alone-free-rows", "4,0x2"], "--alone-free-rows must be at least 1 in each band, got 0"),
+        (["--alone-free-rows", "4x9"], "--alone-free-rows must have a width from 1 to 8, got 9"),
+        (["--alone-free-rows", "4,x2"], "--alone-free-rows must be like 2000 or 2000,4500x64, got '4,x2'"),
+        (["--alone-free-rows", "-4"], "--alone-free-rows must be like"),
+        (["--alone-free-rows", "many"], "--alone-free-rows must be like"),
+        (["--alone-share", "0"], "--alone-share must be greater than 0"),
+        (["--alone-share", "0.1"], "--alone-share is too small for 50 words"),
+        (["--alone-share", "0.75", "--alone-inter-dim", "4"], "--alone-inter-dim follows from --alone-share"),
+        (["--alone-share", "0.75", "--alone-base-dim", "4"], "--alone-base-dim follows from --alone-share"),
+        (["--alone-share", "0.75", "--alone-free-rows", "4"], "--alone-free-rows follows from --alone-share"),
     ],
 )
 def test_settings_out_of_range_name_their_flag(flags, words):

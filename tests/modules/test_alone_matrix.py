@@ -107,7 +107,7 @@ def test_half_precision_sums_large_gradients_without_overflow():
     gradient = torch.randn(VOCABULARY, DIM) * 30000
     results = []
     for dtype in (torch.float32, torch.float16):
-        matrix = alone_matrix(first_layer, (VOCABULARY, DIM), weight, [embedding.w2], dtype, embedding.head, None)
+        matrix = alone_matrix(first_layer, (VOCABULARY, DIM), weight, [embedding.w2], dtype, embedding.free)
         assert matrix.dtype == torch.float32
         results.append(torch.autograd.grad(matrix, trained(embedding), gradient, retain_graph=True))
     for single, half in zip(*results, strict=True):

@@ -24,7 +24,7 @@ EMBEDDINGS = {
     "one layer": lambda: alone(num_layers=1),
     "three layers": lambda: alone("real", num_layers=3),
     "fixed base": lambda: alone(fix_base=True),
-    "free rows": lambda: alone("real", base_dim=19, free_rows=6),
+    "free rows": lambda: alone("real", base_dim=19, free_rows=[(2, DIM), (4, 3)]),
     "factorized": lambda: FactorizedEmbedding(VOCABULARY, DIM, PAD, factorized_dim=3),
 }
 

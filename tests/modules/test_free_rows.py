@@ -10,33 +10,60 @@ from fairseq_alone.modules.first_layer import FilterSums
 VOCABULARY, DIM = 23, 6
 
 
-def build(free_rows, padding_idx=1, **settings):
+def build(*bands, padding_idx=1, **settings):
     torch.manual_seed(3)
     filters = FilterSettings(VOCABULARY, 7, filter="real", num_codebooks=3, codebook_size=5)
-    embedding = AloneEmbedding(filters, DIM, padding_idx, inter_dim=12, free_rows=free_rows, **settings)
-    if embedding.free is not None:
-        torch.nn.init.normal_(embedding.free)
-    return embedding
+    return AloneEmbedding(filters, DIM, padding_idx, inter_dim=12, free_rows=bands, **settings)
+
+
+def wide(num_rows):
+    """Bands of ``num_rows`` rows of the full width."""
+    return [(num_rows, DIM)] if num_rows else []
 
 
 def plain(embedding):
     """The same embedding without its rows."""
-    copied = build(0, embedding.padding_idx)
-    copied.load_state_dict({name: value for name, value in embedding.state_dict().items() if name != "free"})
+    copied = build(padding_idx=embedding.padding_idx)
+    state = {name: value for name, value in embedding.state_dict().items() if not name.startswith("free.")}
+    copied.load_state_dict(state)
     return copied
+
+
+def by_hand(embedding):
+    """The vectors of the words that have a row, word by word, differentiable."""
+    vectors = []
+    for band in embedding.free.bands:
+        for row in band.rows:
+            if band.projection is None:
+                vectors.append(2 * row)
+            else:
+                vector = sum(value * direction for value, direction in zip(row, band.projection, strict=True))
+                vectors.append(vector * 2 * DIM**0.5 / len(row))
+    return vectors
+
+
+BANDS = {"wide": [(5, DIM)], "narrow": [(5, 2)], "both": [(2, DIM), (3, 4)], "three": [(1, DIM), (2, 5), (2, 1)]}
 
 
 @pytest.mark.parametrize(
     ("free_rows", "padding_idx"), [(1, 1), (2, 1), (5, 1), (22, 1), (5, 0), (3, 3), (3, 4), (23, None), (5, 22)]
 )
 def test_the_first_words_have_a_row_each_and_padding_has_none(free_rows, padding_idx):
-    embedding = build(free_rows, padding_idx)
+    embedding = build(*wide(free_rows), padding_idx=padding_idx)
+    check_vectors(embedding)
+
+
+@pytest.mark.parametrize("padding_idx", [0, 1, 2, 4, 5, 22, None])
+@pytest.mark.parametrize("bands", BANDS.values(), ids=BANDS)
+def test_bands_follow_each_other(bands, padding_idx):
+    check_vectors(build(*bands, padding_idx=padding_idx))
+
+
+def check_vectors(embedding):
     expected = plain(embedding).matrix().detach().clone()
-    row = 0
-    for word in range(VOCABULARY):
-        if word != padding_idx and row < free_rows:
-            expected[word] = embedding.free[row].detach()
-            row += 1
+    words = [word for word in range(VOCABULARY) if word != embedding.padding_idx]
+    for word, vector in zip(words, by_hand(embedding), strict=False):
+        expected[word] = vector.detach()
     torch.testing.assert_close(embedding.matrix(), expected)
     ids = torch.randperm(VOCABULARY)
     torch.testing.assert_close(embedding(ids), expected[ids])
@@ -45,12 +72,15 @@ def test_the_first_words_have_a_row_each_and_padding_has_none(free_rows, padding
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("whole", [True, False])
-def test_gradient_of_a_row_is_that_of_its_word(training, whole):
-    embedding = build(5).train(training)
+@pytest.mark.parametrize("bands", BANDS.values(), ids=BANDS)
+def test_gradient_of_a_row_is_that_of_its_word(bands, training, whole):
+    embedding = build(*bands).train(training)
     factors = torch.randn(VOCABULARY, DIM)
+    loss = (torch.stack(by_hand(embedding)) * factors[[0, 2, 3, 4, 5]]).sum()
+    expected = torch.autograd.grad(loss, list(embedding.free.parameters()))
     vectors = embedding.matrix() if whole else embedding(torch.arange(VOCABULARY))
     (vectors * factors).sum().backward()
-    torch.testing.assert_close(embedding.free.grad, factors[[0, 2, 3, 4, 5]])
+    torch.testing.assert_close([parameter.grad for parameter in embedding.free.parameters()], list(expected))
     other = plain(embedding)
     (other.matrix() * factors)[6:].sum().backward()
     for name in ("o", "w1", "w2"):
@@ -60,21 +90,38 @@ def test_gradient_of_a_row_is_that_of_its_word(training, whole):
 def test_all_vectors_begin_at_the_scale_of_a_table():
     torch.manual_seed(3)
     filters = FilterSettings(4000, 30, filter="real")
-    embedding = AloneEmbedding(filters, 40, 1, inter_dim=50, free_rows=1000)
-    assert embedding.free.shape == (1000, 40)
+    embedding = AloneEmbedding(filters, 40, 1, inter_dim=50, free_rows=[(1000, 40), (1000, 16)])
+    shapes = {name: tuple(value.shape) for name, value in embedding.free.named_parameters()}
+    assert shapes == {"bands.0.rows": (1000, 40), "bands.1.rows": (1000, 16), "bands.1.projection": (16, 40)}
     matrix = embedding.matrix()
-    assert matrix[2:1001].std().item() == pytest.approx(40**-0.5, rel=0.02)
-    assert matrix[1001:].std().item() == pytest.approx(40**-0.5, rel=0.02)
+    for words in (slice(2, 1001), slice(1001, 2001), slice(2001, None)):
+        assert matrix[words].std().item() == pytest.approx(40**-0.5, rel=0.02)
+
+
+def test_a_step_moves_a_vector_twice_as_far_along_its_gradient_as_that_of_a_table():
+    torch.manual_seed(3)
+    filters = FilterSettings(4000, 30, filter="real")
+    embedding = AloneEmbedding(filters, 40, None, inter_dim=50, free_rows=[(1000, 40), (1000, 16)])
+    gradient = torch.randn(4000, 40)
+    before = embedding.matrix()
+    before.backward(gradient)
+    with torch.no_grad():
+        for band in embedding.free.bands:
+            band.rows -= 1e-3 * band.rows.grad.sign()  # what the first step of Adam is
+    progress = ((before - embedding.matrix()) * gradient).sum(1)
+    of_a_table = (1e-3 * gradient.sign() * gradient).sum(1).mean().item()
+    for words in (slice(0, 1000), slice(1000, 2000)):
+        assert progress[words].mean().item() == pytest.approx(2 * of_a_table, rel=0.03)
 
 
 def test_every_word_may_have_a_row():
-    embedding = build(VOCABULARY - 1)
+    embedding = build(*wide(VOCABULARY - 1))
     assert torch.isfinite(embedding.matrix()).all()
     assert torch.isfinite(torch.cat([value.flatten() for value in embedding.state_dict().values()])).all()
 
 
 def test_the_words_with_rows_are_not_computed(monkeypatch):
-    embedding, ranges = build(5), []
+    embedding, ranges = build((2, DIM), (3, 2)), []
     hidden = FilterSums.hidden
     monkeypatch.setattr(
         FilterSums,
@@ -86,24 +133,43 @@ def test_the_words_with_rows_are_not_computed(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision(dtype):
-    embedding = build(5).to(dtype)
+@pytest.mark.parametrize("bands", BANDS.values(), ids=BANDS)
+def test_half_precision(dtype, bands):
+    embedding = build(*bands).to(dtype)
     matrix = embedding.matrix()
     assert matrix.dtype == dtype
-    torch.testing.assert_close(matrix.float(), build(5).matrix(), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(matrix.float(), build(*bands).matrix(), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(embedding(torch.arange(VOCABULARY)), matrix, rtol=0.02, atol=0.02)
     matrix.float().pow(2).sum().backward()
-    assert embedding.free.grad.dtype == dtype
+    assert all(parameter.grad.dtype == dtype for parameter in embedding.free.parameters())
+
+
+def test_autocast_computes_the_rows_in_float32():
+    embedding = build(*BANDS["both"])
+    with torch.autocast("cpu", torch.bfloat16):
+        matrix = embedding.matrix()
+    torch.testing.assert_close(matrix[2:6], embedding.matrix()[2:6], rtol=0, atol=0)
 
 
 def test_dropout_leaves_the_rows_alone():
-    embedding = build(22, dropout=0.5)
+    embedding = build(*wide(22), dropout=0.5)
     with torch.no_grad():
         embedding.w2.zero_()
     ids = torch.arange(2, VOCABULARY)
-    torch.testing.assert_close(embedding(ids), embedding.free[1:])
+    torch.testing.assert_close(embedding(ids), 2 * embedding.free.bands[0].rows[1:])
 
 
-@pytest.mark.parametrize("free_rows", [-1, 23])
-def test_numbers_out_of_range_are_named(free_rows):
-    with pytest.raises(SettingError, match="free_rows"):
-        build(free_rows)
+@pytest.mark.parametrize(
+    ("bands", "problem"),
+    [
+        ([(23, DIM)], "at most 22 in all.*got 23"),
+        ([(20, DIM), (3, 2)], "at most 22 in all.*got 23"),
+        ([(0, DIM)], "at least 1 in each band, got 0"),
+        ([(4, 2), (-1, 2)], "at least 1 in each band, got -1"),
+        ([(4, 0)], "a width from 1 to 6, got 0"),
+        ([(4, 7)], "a width from 1 to 6, got 7"),
+    ],
+)
+def test_numbers_out_of_range_are_named(bands, problem):
+    with pytest.raises(SettingError, match=f"free_rows must .*{problem}"):
+        build(*bands)

@@ -1,0 +1,36 @@
+"""Sizes of an ALONE embedding of a given share of a table."""
+
+import pytest
+
+from fairseq_alone.errors import SettingError
+from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
+
+
+@pytest.mark.parametrize("share", [0.125, 0.25, 0.5, 0.75])
+@pytest.mark.parametrize(("vocabulary", "dim"), [(2000, 64), (7960, 128), (7960, 512), (32000, 512), (250000, 256)])
+def test_the_embedding_has_the_share_of_a_tables_values(vocabulary, dim, share):
+    budget = AloneBudget.of_share(share, vocabulary, dim)
+    settings = FilterSettings(vocabulary, budget.base_dim, filter="real")
+    embedding = AloneEmbedding(settings, dim, 1, inter_dim=budget.inter_dim, free_rows=budget.free_rows)
+    values = sum(parameter.numel() for parameter in embedding.parameters())
+    assert values == pytest.approx(share * vocabulary * dim, rel=0.025)
+    assert 0.7 < embedding.free.num_rows / vocabulary < 0.8
+
+
+def test_checkpoints_depend_on_these_sizes():
+    assert AloneBudget.of_share(0.5, 7960, 128) == AloneBudget(512, 76, [(1990, 128), (3980, 50)])
+    assert AloneBudget.of_share(0.25, 32000, 512) == AloneBudget(2048, 158, [(4000, 512), (20000, 80)])
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 0.76, float("nan")])
+def test_a_share_out_of_range_is_refused(share):
+    with pytest.raises(SettingError, match=r"share must be greater than 0 and at most 0.75, got"):
+        AloneBudget.of_share(share, 1000, 64)
+
+
+@pytest.mark.parametrize(("vocabulary", "dim", "share"), [(100, 64, 0.25), (1000, 64, 0.001), (3, 4, 0.5)])
+def test_a_share_that_leaves_nothing_is_refused(vocabulary, dim, share):
+    with pytest.raises(
+        SettingError, match=f"too small for {vocabulary} words and vectors of {dim} values, got {share}"
+    ):
+        AloneBudget.of_share(share, vocabulary, dim)
