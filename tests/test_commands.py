@@ -178,6 +178,26 @@ def test_resume_goes_on_exactly(data, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "precision", [[], ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale", 2]], ids=["float32", "fp16"]
+)
+def test_free_rows_train_resume_and_decode(data, tmp_path, precision):
+    flags = ["--share-all-embeddings", "--alone-free-rows", "10,20x3", *precision]
+    train(data, tmp_path / "parts", *flags, "--max-update", 3)
+    train(data, tmp_path / "parts", *flags, "--max-update", 6)
+    checkpoints = [tmp_path / folder / "checkpoint_last.pt" for folder in ("whole", "parts")]
+    if not precision:  # a resumed run starts from rounded values, as fairseq saves a half precision model
+        train(data, tmp_path / "whole", *flags, "--max-update", 6)
+        assert_same_parameters(*checkpoints, rtol=0, atol=1e-6)
+    trained_names = [name for name in load_checkpoint(checkpoints[1])["model"] if ".free." in name]
+    assert [name.split(".free.")[1] for name in trained_names] == [
+        "bands.0.rows",
+        "bands.1.rows",
+        "bands.1.projection",
+    ]
+    assert len(hypotheses(generate(data, checkpoints[1:]).stdout)) == 33
+
+
 def test_same_command_same_seed_same_parameters(data, trained, tmp_path):
     train(data, tmp_path, "--share-all-embeddings", "--max-update", 12, "--max-epoch", 3)
     assert_same_parameters(trained / "checkpoint_last.pt", tmp_path / "checkpoint_last.pt", rtol=0, atol=0)

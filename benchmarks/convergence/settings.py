@@ -96,7 +96,7 @@ SETTINGS = {"conventional": Setting("conventional", series="conventional")}
 for _name, _share in _SHARES.items():
     SETTINGS[f"factorized_{_name}"] = Setting("factorized", _share, series="factorized")
     SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE as published")
-    SETTINGS[f"share_{_name}"] = Setting("alone_share", _share, flags=_MUON, series="ALONE, --alone-share")
+    SETTINGS[f"share_{_name}"] = Setting("alone_share", _share, series="ALONE, --alone-share")
 # One change at a time, at a quarter of the table.
 SETTINGS["real_quarter"] = Setting("alone_real", 0.25)
 SETTINGS["wide_quarter"] = Setting("alone_real", 0.25, base=4)
