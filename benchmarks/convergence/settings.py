@@ -44,6 +44,7 @@ class Setting:
         share: trained values of the embedding, those of the table V x D_e = 1.
         base: D_o / D_e.
         free: share of the embedding's values that are free rows of width D_e.
+        rows_for_all: every word has a free row, as wide as the share asks for; the network has one unit.
         flags: what fairseq-train needs besides.
         series: which settings belong to one line of a picture of quality against size.
     """
@@ -52,6 +53,7 @@ class Setting:
     share: float = 1.0
     base: int = 1
     free: float = 0.0
+    rows_for_all: bool = False
     flags: tuple[str, ...] = field(default=())
     series: str = ""
 
@@ -63,6 +65,8 @@ class Setting:
         elif self.embedding == "alone_share":
             AloneBudget.of_share(self.share, vocabulary, embed_dim)  # so that a bad share is refused before training
             size["SHARE"] = str(self.share)
+        elif self.rows_for_all:
+            size["INTER_DIM"] = "1"
         elif self.embedding != "conventional":
             size["INTER_DIM"] = str(self._inter_dim(vocabulary, embed_dim))
         return {"EMBEDDING": self.embedding, **size}
@@ -72,7 +76,11 @@ class Setting:
         flags = list(self.flags)
         if self.base != 1:
             flags += ["--alone-base-dim", str(self.base * embed_dim)]
-        if self.free:
+        if self.rows_for_all:
+            words = vocabulary - 1  # padding has none
+            width = round(self.share * vocabulary * embed_dim / (words + embed_dim)) if self.share < 1 else embed_dim
+            flags += ["--alone-free-rows", f"{words}x{width}"]
+        elif self.free:
             flags += ["--alone-free-rows", str(self._free_rows(vocabulary))]
         return flags
 
@@ -91,12 +99,15 @@ class Setting:
 _MUON = ("--optimizer", "adam_muon")
 _SHARES = {"half": 0.5, "quarter": 0.25, "eighth": 0.125}
 
-
 SETTINGS = {"conventional": Setting("conventional", series="conventional")}
 for _name, _share in _SHARES.items():
     SETTINGS[f"factorized_{_name}"] = Setting("factorized", _share, series="factorized")
     SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE as published")
     SETTINGS[f"share_{_name}"] = Setting("alone_share", _share, series="ALONE, --alone-share")
+# What the network adds to rows: none of it, and a table whose rows move as fast as free rows do.
+SETTINGS["rows_for_all_half"] = Setting("alone_real", 0.5, rows_for_all=True)
+SETTINGS["rows_for_all_quarter"] = Setting("alone_real", 0.25, rows_for_all=True)
+SETTINGS["fast_table"] = Setting("alone_real", 1.0, rows_for_all=True)
 # One change at a time, at a quarter of the table.
 SETTINGS["real_quarter"] = Setting("alone_real", 0.25)
 SETTINGS["wide_quarter"] = Setting("alone_real", 0.25, base=4)

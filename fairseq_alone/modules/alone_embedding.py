@@ -113,7 +113,7 @@ class AloneEmbedding(ComputedEmbedding):
         # biases the matrix is proportional to o.
         computed = self._all_ids()[self.free.num_words :]
         step = max(1, len(computed) // _NUM_SCALE_SAMPLES)
-        deviation = self.rows(computed[::step]).std(correction=0)
+        deviation = self.rows(computed[::step]).std(correction=0) if len(computed) else 0.0
         if deviation > 0:
             self.o.mul_(self.embedding_dim**-0.5 / deviation)
 
