@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from toy_checkpoints import write_checkpoint
 
 from fairseq_alone.cli import main
 from fairseq_alone.cli.compare import duration
@@ -123,6 +124,17 @@ def test_json_holds_the_sizes_of_the_checkpoint_and_the_history_of_the_log(tmp_p
     assert (result["best_valid_ppl"], result["last_valid_ppl"]) == (50.0, 55.5)
     assert (result["updates"], result["train_seconds"]) == (30, 125)
     assert result["BLEU"] == {"score": 31.25, "signature": "nrefs:1|case:mixed"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [({}, "alone (binary)"), ({"alone_filter": "real", "alone_free_rows": "2,3x4"}, "alone (real, free rows)")],
+)
+def test_an_embedding_is_named_with_its_filter_and_whether_words_have_rows(tmp_path, capsys, flags, kind):
+    run_dir = make_run(tmp_path / "run")
+    write_checkpoint(tmp_path / "run/averaged.pt", arch="transformer_alone", **flags)
+    [result] = json.loads(compared(capsys, run_dir, "--json"))
+    assert result["embedding"] == kind
 
 
 def test_before_evaluation_the_optimizer_does_not_count_as_checkpoint_size(tmp_path, capsys):

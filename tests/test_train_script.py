@@ -139,7 +139,7 @@ def test_too_many_workers_are_refused(recipe):
 
 def test_wmt16_is_the_papers_table_2(recipe):
     recipe.prepare("wmt16")
-    _, [command] = recipe.dry_run(GPUS=4)
+    _, [command] = recipe.dry_run(GPUS=4, EMBEDDING="alone_real")
     expected = {
         "--arch": "transformer_alone_wmt_en_de",
         "--alone-filter": "real",
@@ -241,7 +241,7 @@ def headlines(recipe):
 
 def test_gigaword_is_the_papers_section_3_3(headlines):
     headlines.prepare("gigaword")
-    text, [command] = headlines.dry_run(GPUS=4, INTER_DIM=1024)
+    text, [command] = headlines.dry_run(GPUS=4, EMBEDDING="alone_binary", INTER_DIM=1024)
     assert batch(command) == (3584, 16)
     expected = {
         "--task": "headline_generation",
@@ -405,7 +405,7 @@ def test_run_leaves_log_settings_command_and_done(recipe):
     assert (run / "train.log").read_text() == "hello\nwarning\n"
     assert "hello" in result.stdout
     settings = (run / "settings").read_text()
-    assert "embedding=alone_real\ninter_dim=2048\ntie=all\naugmented_loss=0\nseed=1\n" in settings
+    assert "embedding=alone_share\nshare=0.5\ntie=all\naugmented_loss=0\nseed=1\n" in settings
     assert "flags=--dropout 0.3\n" in settings
     assert (run / "done").read_text() == settings
     command = shlex.split((run / "command").read_text())

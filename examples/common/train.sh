@@ -32,7 +32,7 @@ read_arguments() {
   shift 2
   extra_flags=("$@")
   python=${PYTHON:-python}
-  embedding=${EMBEDDING:-alone_real}
+  embedding=${EMBEDDING:-alone_share}
   tie=${TIE:-all}
   augmented_loss=${AUGMENTED_LOSS:-0}
   seed=${SEED:-1}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The whole recipe in miniature: make a corpus, train a conventional Transformer and one with an ALONE embedding,
-# translate, compare. No download.
+# The whole recipe in miniature: make a corpus, train a conventional Transformer and one with an ALONE embedding of
+# half the size, translate, compare. No download.
 #
 #   demo.sh [DIR]      DIR: where everything goes [demo, in the top folder of the checkout]
 #
@@ -15,7 +15,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=${1:-$here/../../demo}
 export PYTHON=${PYTHON:-python} PRESET=demo
-models=(conventional alone_real)
+models=(conventional alone_share)
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 

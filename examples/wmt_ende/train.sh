@@ -9,7 +9,8 @@
 #
 # Variables (the default in brackets):
 #   PRESET            wmt16, small or demo [the one WORK_DIR was prepared with]
-#   EMBEDDING         conventional, factorized, alone_binary, alone_real (as published) or alone_share [alone_real]
+#   EMBEDDING         conventional, factorized, alone_share, or as published alone_binary or alone_real
+#                     [alone_share]
 #   TIE               all, decoder or none: which embeddings are one [all]
 #   AUGMENTED_LOSS    gamma, the weight of the augmented loss, 0 = none [0]
 #   INTER_DIM         D_inter of ALONE [wmt16 8192, small 2048, demo 256]

@@ -59,7 +59,9 @@ def read_run(run_dir: str) -> dict:
     averaged, last = os.path.join(run_dir, "averaged.pt"), os.path.join(run_dir, "checkpoints", "checkpoint_last.pt")
     sizes = describe(averaged if os.path.exists(averaged) else last)
     settings = sizes["settings"]
-    kind = settings["embedding"] + (f" ({settings['filter']})" if settings.get("filter") else "")
+    details = [settings["filter"], "free rows" if settings["free_rows"] else None]
+    details = ", ".join(filter(None, details))
+    kind = f"{settings['embedding']} ({details})" if details else settings["embedding"]
     scores_path = os.path.join(run_dir, "scores.json")
     scores = {}
     if os.path.exists(scores_path):
