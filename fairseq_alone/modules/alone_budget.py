@@ -6,8 +6,9 @@ from fairseq_alone.errors import SettingError
 
 # Measured on Multi30k: benchmarks/convergence. Checkpoints depend on these numbers: they must never change.
 _WIDE_VALUES = 0.5  # of all values, in rows of width D_e for the most frequent words
-_NARROW_VALUES = 0.4  # of all values, in rows for the words behind them ...
-_WORDS_WITH_ROW = 0.75  # ... up to this share of the vocabulary; the network computes the others, from what is left
+# (share of the vocabulary, share of the values): narrower rows for the words behind them, up to that share of the
+# vocabulary. The network computes the others, from the values that are left.
+_NARROWER = ((0.75, 0.4), (0.95, 0.06))
 _BASE = 4  # D_o / D_e
 # Beyond it the narrow rows would be as wide as the wide ones.
 _LARGEST_SHARE = 0.75
@@ -29,7 +30,7 @@ class AloneBudget:
 
     @classmethod
     def of_share(cls, share: float, num_embeddings: int, embedding_dim: int) -> "AloneBudget":
-        """Divide ``share`` of a table's ``V * D_e`` values among wide rows, narrow rows and the network.
+        """Divide ``share`` of a table's ``V * D_e`` values among rows, wide and narrow, and the network.
 
         Args:
             share: greater than 0, at most 0.75; then the embedding has ``share * V * D_e`` trained values, within the
@@ -43,14 +44,18 @@ class AloneBudget:
         if not 0.0 < share <= _LARGEST_SHARE:
             raise SettingError("share", f"must be greater than 0 and at most {_LARGEST_SHARE}, got {share}")
         values = share * num_embeddings * embedding_dim
-        wide = round(_WIDE_VALUES * values / embedding_dim)
-        narrow = round(_WORDS_WITH_ROW * num_embeddings) - wide
-        width = round(_NARROW_VALUES * values / (narrow + embedding_dim))
+        bands = [(round(_WIDE_VALUES * values / embedding_dim), embedding_dim)]
+        left = values - bands[0][0] * embedding_dim
+        for vocabulary_share, values_share in _NARROWER:
+            words = round(vocabulary_share * num_embeddings) - sum(words for words, _ in bands)
+            # The width that spends these values on the rows and their projection.
+            width = round(values_share * values / (words + embedding_dim))
+            bands.append((words, width))
+            left -= width * (words + embedding_dim)
         base_dim = _BASE * embedding_dim
-        left = values - wide * embedding_dim - width * (narrow + embedding_dim) - base_dim
-        inter_dim = round(left / (base_dim + embedding_dim))
-        if min(wide, width, inter_dim) < 1:
+        inter_dim = round((left - base_dim) / (base_dim + embedding_dim))
+        if min(inter_dim, *(min(band) for band in bands)) < 1:
             raise SettingError(
                 "share", f"is too small for {num_embeddings} words and vectors of {embedding_dim} values, got {share}"
             )
-        return cls(base_dim, inter_dim, [(wide, embedding_dim), (narrow, width)])
+        return cls(base_dim, inter_dim, bands)

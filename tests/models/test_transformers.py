@@ -63,16 +63,16 @@ def test_flags_reach_the_embedding():
 
 
 def test_a_share_sizes_each_embedding_by_its_own_dictionary():
-    flags = "--alone-share", "0.5"
-    model = build("transformer_alone", *flags, task=Task(600, 400)).eval()
-    for embedding, vocabulary in zip(embeddings(model), (600, 400, 400), strict=True):
+    flags = "--alone-share", "0.75"
+    model = build("transformer_alone", *flags, task=Task(1200, 800)).eval()
+    for embedding, vocabulary in zip(embeddings(model), (1200, 800, 800), strict=True):
         assert embedding.filters.settings.filter == "real"
         assert (embedding.filters.settings.base_dim, embedding.num_embeddings) == (32, vocabulary)
-        assert [band.rows.shape for band in embedding.free.bands][0] == (vocabulary // 4, 8)
-        assert embedding.free.num_rows == vocabulary * 3 // 4
-        assert sum(p.numel() for p in embedding.parameters()) == pytest.approx(vocabulary * 4, rel=0.03)
+        assert [band.rows.shape for band in embedding.free.bands][0] == (vocabulary * 3 // 8, 8)
+        assert embedding.free.num_rows == vocabulary * 19 // 20
+        assert sum(p.numel() for p in embedding.parameters()) == pytest.approx(vocabulary * 6, rel=0.03)
     # What a checkpoint keeps builds the same model.
-    other = build("transformer_alone", *flags, task=Task(600, 400)).eval()
+    other = build("transformer_alone", *flags, task=Task(1200, 800)).eval()
     other.load_state_dict(model.state_dict())
     assert torch.equal(logits(other), logits(model))
 

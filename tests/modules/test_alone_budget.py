@@ -14,12 +14,12 @@ def test_the_embedding_has_the_share_of_a_tables_values(vocabulary, dim, share):
     embedding = AloneEmbedding(settings, dim, 1, inter_dim=budget.inter_dim, free_rows=budget.free_rows)
     values = sum(parameter.numel() for parameter in embedding.parameters())
     assert values == pytest.approx(share * vocabulary * dim, rel=0.025)
-    assert 0.7 < embedding.free.num_rows / vocabulary < 0.8
+    assert embedding.free.num_rows / vocabulary == pytest.approx(0.95, abs=0.001)
 
 
 def test_checkpoints_depend_on_these_sizes():
-    assert AloneBudget.of_share(0.5, 7960, 128) == AloneBudget(512, 76, [(1990, 128), (3980, 50)])
-    assert AloneBudget.of_share(0.25, 32000, 512) == AloneBudget(2048, 158, [(4000, 512), (20000, 80)])
+    assert AloneBudget.of_share(0.5, 7960, 128) == AloneBudget(512, 28, [(1990, 128), (3980, 50), (1592, 18)])
+    assert AloneBudget.of_share(0.25, 32000, 512) == AloneBudget(2048, 61, [(4000, 512), (20000, 80), (6400, 36)])
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 0.76, float("nan")])
