@@ -37,7 +37,7 @@
 # Hardware, time, expected numbers:
 #   wmt16  the paper's Table 2, on 4 GPUs, days (not run here). The paper's number for alone_real, INTER_DIM=8192, after
 #          evaluate.sh: 27.61 BLEU on newstest2014.
-#   small  4+4 layers, 128 dimensions. an epoch of 29,000 sentence pairs takes 2.5 minutes on one core (AMD EPYC).
+#   small  4+4 layers, 128 dimensions. An epoch of 29,000 sentence pairs takes 2.5 minutes on one core (AMD EPYC).
 #   demo   2+2 layers, 64 dimensions: 30 epochs take about 2 minutes of one core; BLEU in demo.sh.
 set -euo pipefail
 
