@@ -72,13 +72,28 @@ def test_a_small_study(corpus, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (work / "study/tiny-curves.png").read_bytes()[:4] == b"\x89PNG"
     assert (work / "study/tiny-map.png").read_bytes()[:4] == b"\x89PNG"
-    (result,) = json.loads((work / "study/tiny.json").read_text())
-    assert (len(result["perplexities"]), len(result["BLEU"])) == (1, 1)
+    conventional, rows = json.loads((work / "study/runs.json").read_text())
+    assert (conventional["setting"], conventional["bleu"], len(conventional["perplexities"])) == (
+        "conventional",
+        None,
+        1,
+    )
+    assert (rows["setting"], rows["vocabulary"], rows["bleu"] >= 0) == ("rows25_half", 48, True)
     both = command(work, "--collect", "--seeds", 1, 2)
     assert [line.split(" | ")[0].strip("| ") for line in both.stdout.splitlines()[2:]] == [
         "conventional",
         "rows25_half",
     ]
+    # A record shows what it holds where nothing was trained; another seed's run counts for the mean.
+    record = tmp_path / "record.json"
+    other = {**rows, "seed": 2, "perplexities": [rows["perplexities"][0] * 4], "bleu": rows["bleu"] + 1}
+    record.write_text(json.dumps([rows, other]))
+    shown = command(tmp_path / "elsewhere", "--collect", "--seeds", 1, 2, "--record", record)
+    assert shown.returncode == 0, shown.stderr
+    (row,) = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.stdout.splitlines()[2:]]
+    assert row[3] == "2"
+    assert float(row[4]) == pytest.approx(rows["perplexities"][0] * 2, rel=0.02)
+    assert row[5] == f"{rows['bleu'] + 0.5:.1f} ({rows['bleu']:.1f} to {rows['bleu'] + 1:.1f})"
     logs = (work / "runs/study-tiny-rows25_half-epochs1-seed1/train.log").read_text()
     assert logs.count("done training") == 1
     assert "Muon for 2 matrices" in logs

@@ -3,12 +3,11 @@
     python benchmarks/convergence/study.py WORK --regime tiny [--settings NAME ...] [--seeds 1 2 3] [--score]
 
 WORK: Multi30k as `PRESET=small examples/wmt_ende/prepare.sh WORK CORPUS` leaves it. Every run is one call of that
-recipe's train.sh, so an interrupted study goes on where it stopped. Writes WORK/study/REGIME.md, .json, -curves.png and
--map.png; `--collect` does so from the runs that are done, without training.
+recipe's train.sh, so an interrupted study goes on where it stopped. Writes WORK/study/REGIME.md, REGIME-curves.png,
+REGIME-map.png and runs.json, the record of all runs that are done. `--collect` does so without training.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -16,14 +15,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from runs import Run, read_finished, read_record, run_name, write_record
 from settings import REGIMES, SETTINGS, Regime, Setting
 from tqdm import tqdm
 
-from fairseq_alone.cli.compare import read_run
 from fairseq_alone.cli.figures import new_figure, save_figure
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.plot import draw
-from fairseq_alone.cli.training_log import read_training_log
 from fairseq_alone.files import replaced_on_success
 
 RECIPE = Path(__file__).parents[2] / "examples/wmt_ende"
@@ -33,11 +31,6 @@ def vocabulary_size(work: Path) -> int:
     """Entries of the joined dictionary, fairseq's four symbols included."""
     language = next(line for line in (work / "prepare.settings").read_text().splitlines() if "TARGET_LANG" in line)
     return len((work / f"data-bin/dict.{language.split('=')[1]}.txt").read_text(encoding="utf-8").splitlines()) + 4
-
-
-def run_name(regime: str, setting: str, epochs: int, seed: int) -> str:
-    """The folder in WORK/runs."""
-    return f"study-{regime}-{setting}-epochs{epochs}-seed{seed}"
 
 
 def train(work: Path, name: str, regime: Regime, setting: Setting, epochs: int, seed: int, score: bool) -> None:
@@ -74,67 +67,53 @@ def train_all(jobs: list[tuple], workers: int, quiet: bool) -> None:
             sys.exit(f"study.py: error: {error}")
 
 
-def collect(work: Path, regime: str, names: list[str], epochs: int, seeds: list[int]) -> list[dict]:
-    """What the finished runs showed: for each setting its size, and perplexities and BLEU by seed."""
-    results = []
-    for name in names:
-        runs = [work / "runs" / run_name(regime, name, epochs, seed) for seed in seeds]
-        runs = [run for run in runs if (run / "done").exists()]
-        if not runs:
-            continue
-        tables = [read_run(str(run)) for run in runs]
-        curves = [[v.ppl for v in read_training_log(str(run / "train.log")).validations] for run in runs]
-        results.append(
-            {
-                "setting": name,
-                "series": SETTINGS[name].series,
-                "embedding_parameters": tables[0]["embedding_parameters"],
-                "perplexities": curves,
-                "BLEU": [table["BLEU"]["score"] for table in tables if table["BLEU"] is not None],
-                "train_seconds": [table["train_seconds"] for table in tables],
-            }
-        )
-    return results
+def by_setting(runs: list[Run]) -> dict[str, list[Run]]:
+    """Runs that differ in the seed only, in the order of the first of each."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.setting, []).append(run)
+    return groups
 
 
-def mean_curve(result: dict) -> list[float]:
+def mean_curve(runs: list[Run]) -> list[float]:
     """The geometric mean over seeds of the perplexity after each epoch, that is, the mean of the loss."""
-    return [statistics.geometric_mean(values) for values in zip(*result["perplexities"], strict=True)]
+    return [statistics.geometric_mean(values) for values in zip(*(run.perplexities for run in runs), strict=True)]
 
 
-def table(results: list[dict], table_values: int) -> str:
+def table(groups: dict[str, list[Run]]) -> str:
     """Markdown: one row for each setting."""
-    epochs = len(results[0]["perplexities"][0])
+    epochs = len(next(iter(groups.values()))[0].perplexities)
     shown = sorted({1, 2, 3, 4, 5, 6, 8, 10, 12, epochs} & set(range(1, epochs + 1)))
     rows = [["setting", "values", "table = 1", "seeds", *(f"epoch {epoch}" for epoch in shown), "BLEU"]]
-    for result in results:
-        curve = mean_curve(result)
-        values = result["embedding_parameters"]
-        bleu = "-"
-        if result["BLEU"]:
-            bleu = f"{statistics.mean(result['BLEU']):.1f}"
-            if len(result["BLEU"]) > 1:
-                bleu += f" ({min(result['BLEU']):.1f} to {max(result['BLEU']):.1f})"
-        numbers = [f"{values:,}", f"{values / table_values:.2f}", str(len(result["perplexities"]))]
-        rows.append([result["setting"], *numbers, *(f"{curve[epoch - 1]:.1f}" for epoch in shown), bleu])
+    for setting, runs in groups.items():
+        curve = mean_curve(runs)
+        scores = [run.bleu for run in runs if run.bleu is not None]
+        bleu = f"{statistics.mean(scores):.1f}" if scores else "-"
+        if len(scores) > 1:
+            bleu += f" ({min(scores):.1f} to {max(scores):.1f})"
+        numbers = [f"{runs[0].embedding_parameters:,}", f"{runs[0].share:.2f}", str(len(runs))]
+        rows.append(
+            [setting, *numbers, *(f"{curve[epoch - 1]:.{1 + (curve[epoch - 1] < 10)}f}" for epoch in shown), bleu]
+        )
     return markdown_table(rows, left_aligned=1)
 
 
-def draw_curves(results: list[dict], path: Path) -> None:
+def draw_curves(groups: dict[str, list[Run]], path: Path) -> None:
     """Validation perplexity against epochs, one line for each setting."""
-    curves = [(r["setting"], list(range(1, len(mean_curve(r)) + 1)), mean_curve(r)) for r in results]
+    curves = [(name, list(range(1, len(runs[0].perplexities) + 1)), mean_curve(runs)) for name, runs in groups.items()]
     figure = draw(curves, "epochs", "validation perplexity", True, None)
     save_figure(figure, str(path))
 
 
-def draw_map(results: list[dict], table_values: int, path: Path) -> None:
+def draw_map(groups: dict[str, list[Run]], path: Path) -> None:
     """Perplexity after the last epoch against the size of the embedding, one line for each series."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for setting, runs in groups.items():
+        if SETTINGS[setting].series:
+            points.setdefault(SETTINGS[setting].series, []).append((runs[0].share, mean_curve(runs)[-1]))
     figure, axes = new_figure(height=4.5)
-    for series, marker in zip(dict.fromkeys(r["series"] for r in results if r["series"]), "osD^vP*X", strict=False):
-        points = sorted(
-            (r["embedding_parameters"] / table_values, mean_curve(r)[-1]) for r in results if r["series"] == series
-        )
-        axes.plot(*zip(*points, strict=True), label=series, marker=marker)
+    for (series, places), marker in zip(points.items(), "osD^vP*X", strict=False):
+        axes.plot(*zip(*sorted(places), strict=True), label=series, marker=marker)
     axes.set_xlabel("size of the embedding, conventional table = 1")
     axes.set_ylabel("validation perplexity after the last epoch")
     axes.set_yscale("log")
@@ -144,7 +123,7 @@ def draw_map(results: list[dict], table_values: int, path: Path) -> None:
 
 
 def main() -> None:
-    """Train what is missing, then write the table and the pictures."""
+    """Train what is missing, then write the record, the table and the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="folder that the recipe's prepare.sh wrote")
     parser.add_argument("--regime", choices=REGIMES, default="tiny")
@@ -153,13 +132,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="default: that of the regime")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time, one thread each")
     parser.add_argument("--score", action="store_true", help="also translate the test set")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        help="JSON file of all finished runs, to which those of this study are added; they are shown with runs of the "
+        "same settings that it has from elsewhere; default: WORK/study/runs.json",
+    )
     parser.add_argument("--collect", action="store_true", help="train nothing; use the runs that are done")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args()
-    if not (args.work / "prepare.settings").is_file():
-        parser.error(f"{args.work}/prepare.settings is missing; run examples/wmt_ende/prepare.sh first")
     regime = REGIMES[args.regime]
     epochs = args.epochs or regime.epochs
+    prepared = (args.work / "prepare.settings").is_file()
+    if not (prepared or args.collect):
+        parser.error(f"{args.work}/prepare.settings is missing; run examples/wmt_ende/prepare.sh first")
     if not args.collect:
         for name in args.settings:
             try:
@@ -172,19 +158,24 @@ def main() -> None:
             for name in args.settings
         ]
         train_all(jobs, args.jobs, args.quiet)
-    results = collect(args.work, args.regime, args.settings, epochs, args.seeds)
-    if not results:
-        parser.error("no run is done yet")
     folder = args.work / "study"
-    folder.mkdir(exist_ok=True)
-    table_values = vocabulary_size(args.work) * regime.embed_dim
-    text = table(results, table_values)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = args.record or folder / "runs.json"
+    known = read_record(record)
+    wanted = [(args.regime, name, epochs, seed) for name in args.settings for seed in args.seeds]
+    if prepared:
+        finished = [read_finished(args.work, *run, vocabulary_size(args.work)) for run in wanted]
+        known.update((run.name, run) for run in finished if run)
+        write_record(record, known)
+    groups = by_setting([known[run_name(*run)] for run in wanted if run_name(*run) in known])
+    if not groups:
+        parser.error("no run is done yet")
+    text = table(groups)
     print(text)
-    for suffix, content in ((".md", text), (".json", json.dumps(results, indent=1))):
-        with replaced_on_success(str(folder / f"{args.regime}{suffix}")) as part:
-            Path(part).write_text(content + "\n")
-    draw_curves(results, folder / f"{args.regime}-curves.png")
-    draw_map(results, table_values, folder / f"{args.regime}-map.png")
+    with replaced_on_success(str(folder / f"{args.regime}.md")) as part:
+        Path(part).write_text(text + "\n")
+    draw_curves(groups, folder / f"{args.regime}-curves.png")
+    draw_map(groups, folder / f"{args.regime}-map.png")
 
 
 if __name__ == "__main__":

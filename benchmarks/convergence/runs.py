@@ -1,0 +1,92 @@
+"""What finished runs showed, as records that outlive the machine they were made on."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from settings import REGIMES
+
+from fairseq_alone.cli.compare import read_run
+from fairseq_alone.cli.training_log import read_training_log
+from fairseq_alone.files import replaced_on_success
+
+
+def run_name(regime: str, setting: str, epochs: int, seed: int) -> str:
+    """The folder in WORK/runs."""
+    return f"study-{regime}-{setting}-epochs{epochs}-seed{seed}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Args:
+        regime, setting, epochs, seed: what was trained; no two runs of a record agree in all four.
+        processor: the machine, in words. Runs of one seed on two machines differ by rounding.
+        vocabulary: V.
+        embedding_parameters: trained values of the embedding.
+        perplexities: on the validation set, after each epoch.
+        train_seconds: wall-clock time of the training.
+        bleu: on the test set, by SacreBLEU; None if it was not translated.
+    """
+
+    regime: str
+    setting: str
+    epochs: int
+    seed: int
+    processor: str
+    vocabulary: int
+    embedding_parameters: int
+    perplexities: tuple[float, ...]
+    train_seconds: float
+    bleu: float | None
+
+    @property
+    def name(self) -> str:
+        """The folder in WORK/runs, and what tells runs apart."""
+        return run_name(self.regime, self.setting, self.epochs, self.seed)
+
+    @property
+    def share(self) -> float:
+        """Trained values of the embedding, those of the table V x D_e = 1."""
+        return self.embedding_parameters / (self.vocabulary * REGIMES[self.regime].embed_dim)
+
+
+def read_finished(work: Path, regime: str, setting: str, epochs: int, seed: int, vocabulary: int) -> Run | None:
+    """The record of a run in WORK/runs, or None if it is not done."""
+    folder = work / "runs" / run_name(regime, setting, epochs, seed)
+    if not (folder / "done").exists():
+        return None
+    facts = read_run(str(folder))
+    return Run(
+        regime,
+        setting,
+        epochs,
+        seed,
+        processor=_processor(),
+        vocabulary=vocabulary,
+        embedding_parameters=facts["embedding_parameters"],
+        perplexities=tuple(v.ppl for v in read_training_log(str(folder / "train.log")).validations),
+        train_seconds=facts["train_seconds"],
+        bleu=None if facts["BLEU"] is None else facts["BLEU"]["score"],
+    )
+
+
+def read_record(path: Path) -> dict[str, Run]:
+    """Runs by name; none if there is no such file."""
+    if not path.exists():
+        return {}
+    runs = [Run(**{**run, "perplexities": tuple(run["perplexities"])}) for run in json.loads(path.read_text())]
+    return {run.name: run for run in runs}
+
+
+def write_record(path: Path, runs: dict[str, Run]) -> None:
+    """Write runs sorted by name, one on a line, so that a record kept in git has readable differences."""
+    lines = ",\n".join(json.dumps(asdict(runs[name])) for name in sorted(runs))
+    with replaced_on_success(str(path)) as part:
+        Path(part).write_text(f"[\n{lines}\n]\n")
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
