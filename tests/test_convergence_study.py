@@ -36,9 +36,9 @@ def test_settings_of_one_share_have_equal_sizes(study, embed_dim):
             given = dict(zip(flags[::2], flags[1::2], strict=True))
             base_dim = int(given.get("--alone-base-dim", embed_dim))
             values = int(variables["INTER_DIM"]) * (base_dim + embed_dim) + base_dim
-            words, _, width = given.get("--alone-free-rows", "0").partition("x")
-            width = int(width or embed_dim)
-            values += int(words) * width + (width * embed_dim if width < embed_dim else 0)
+            for band in filter(None, given.get("--alone-free-rows", "").split(",")):
+                words, _, width = band.partition("x")
+                values += int(words) * int(width or embed_dim) + int(width or 0) * embed_dim
         assert values == pytest.approx(setting.share * vocabulary * embed_dim, rel=0.04), name
 
 

@@ -44,7 +44,8 @@ class Setting:
         share: trained values of the embedding, those of the table V x D_e = 1.
         base: D_o / D_e.
         free: share of the embedding's values that are free rows of width D_e.
-        rows_for_all: every word has a free row, as wide as the share asks for; the network has one unit.
+        narrow: bands of narrower rows behind those: up to which share of the vocabulary a band goes, and its share of
+            the embedding's values. Where every word has a row, the network has one unit.
         flags: what fairseq-train needs besides.
         series: which settings belong to one line of a picture of quality against size.
     """
@@ -53,7 +54,7 @@ class Setting:
     share: float = 1.0
     base: int = 1
     free: float = 0.0
-    rows_for_all: bool = False
+    narrow: tuple[tuple[float, float], ...] = ()
     flags: tuple[str, ...] = field(default=())
     series: str = ""
 
@@ -65,8 +66,6 @@ class Setting:
         elif self.embedding == "alone_share":
             AloneBudget.of_share(self.share, vocabulary, embed_dim)  # so that a bad share is refused before training
             size["SHARE"] = str(self.share)
-        elif self.rows_for_all:
-            size["INTER_DIM"] = "1"
         elif self.embedding != "conventional":
             size["INTER_DIM"] = str(self._inter_dim(vocabulary, embed_dim))
         return {"EMBEDDING": self.embedding, **size}
@@ -76,21 +75,28 @@ class Setting:
         flags = list(self.flags)
         if self.base != 1:
             flags += ["--alone-base-dim", str(self.base * embed_dim)]
-        if self.rows_for_all:
-            words = vocabulary - 1  # padding has none
-            width = round(self.share * vocabulary * embed_dim / (words + embed_dim)) if self.share < 1 else embed_dim
-            flags += ["--alone-free-rows", f"{words}x{width}"]
-        elif self.free:
-            flags += ["--alone-free-rows", str(self._free_rows(vocabulary))]
+        bands = self._bands(vocabulary, embed_dim)
+        if bands:
+            written = [str(words) if width == embed_dim else f"{words}x{width}" for words, width in bands]
+            flags += ["--alone-free-rows", ",".join(written)]
         return flags
 
-    def _free_rows(self, vocabulary: int) -> int:
-        return round(self.free * self.share * vocabulary)
+    def _bands(self, vocabulary: int, embed_dim: int) -> list[tuple[int, int]]:
+        """Number of words and width of each band of rows."""
+        values, most = self.share * vocabulary * embed_dim, vocabulary - 1  # padding has no row
+        bands = [(min(round(self.free * values / embed_dim), most), embed_dim)] if self.free else []
+        for until, share_of_values in self.narrow:
+            words = min(round(until * vocabulary), most) - sum(words for words, _ in bands)
+            bands.append((words, round(share_of_values * values / (words + embed_dim))))
+        return bands
 
     def _inter_dim(self, vocabulary: int, embed_dim: int) -> int:
+        bands = self._bands(vocabulary, embed_dim)
+        if sum(words for words, _ in bands) == vocabulary - 1:
+            return 1
         base_dim = self.base * embed_dim
-        values = (self.share * vocabulary - self._free_rows(vocabulary)) * embed_dim - base_dim
-        inter_dim = round(values / (base_dim + embed_dim))
+        rows = sum(words * width + (width * embed_dim if width < embed_dim else 0) for words, width in bands)
+        inter_dim = round((self.share * vocabulary * embed_dim - rows - base_dim) / (base_dim + embed_dim))
         if inter_dim < 1:
             raise ValueError("no values are left for the network; the vocabulary is too small")
         return inter_dim
@@ -104,10 +110,12 @@ for _name, _share in _SHARES.items():
     SETTINGS[f"factorized_{_name}"] = Setting("factorized", _share, series="factorized")
     SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE as published")
     SETTINGS[f"share_{_name}"] = Setting("alone_share", _share, series="ALONE, --alone-share")
-# What the network adds to rows: none of it, and a table whose rows move as fast as free rows do.
-SETTINGS["rows_for_all_half"] = Setting("alone_real", 0.5, rows_for_all=True)
-SETTINGS["rows_for_all_quarter"] = Setting("alone_real", 0.25, rows_for_all=True)
-SETTINGS["fast_table"] = Setting("alone_real", 1.0, rows_for_all=True)
+# Where the rows do most good: all of one width; the most frequent words four times as much; a table whose rows move as
+# fast as free rows do.
+SETTINGS["rows_for_all_half"] = Setting("alone_real", 0.5, narrow=((1.0, 1.0),))
+SETTINGS["rows_for_all_quarter"] = Setting("alone_real", 0.25, narrow=((1.0, 1.0),))
+SETTINGS["steep_half"] = Setting("alone_real", 0.5, base=4, free=0.5, narrow=((0.75, 0.4), (0.95, 0.06)))
+SETTINGS["fast_table"] = Setting("alone_real", 1.0, free=1.0)
 # One change at a time, at a quarter of the table.
 SETTINGS["real_quarter"] = Setting("alone_real", 0.25)
 SETTINGS["wide_quarter"] = Setting("alone_real", 0.25, base=4)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from fairseq_alone.errors import SettingError
 
 # Measured on Multi30k: benchmarks/convergence. Checkpoints depend on these numbers: they must never change.
-_WIDE_VALUES = 0.5  # of all values, in rows of width D_e for the most frequent words
-# (share of the vocabulary, share of the values): narrower rows for the words behind them, up to that share of the
-# vocabulary. The network computes the others, from the values that are left.
-_NARROWER = ((0.75, 0.4), (0.95, 0.06))
+_WIDE_VALUES = 0.25  # of all values, in rows of width D_e for the most frequent words
+_NARROW_VALUES = 0.7  # in narrower rows, all of one width, for the words behind them
+_ROWS_UNTIL = 0.95  # of the vocabulary; the network computes the others, from the values that are left
 _BASE = 4  # D_o / D_e
 # Beyond it the narrow rows would be as wide as the wide ones.
 _LARGEST_SHARE = 0.75
@@ -44,18 +43,15 @@ class AloneBudget:
         if not 0.0 < share <= _LARGEST_SHARE:
             raise SettingError("share", f"must be greater than 0 and at most {_LARGEST_SHARE}, got {share}")
         values = share * num_embeddings * embedding_dim
-        bands = [(round(_WIDE_VALUES * values / embedding_dim), embedding_dim)]
-        left = values - bands[0][0] * embedding_dim
-        for vocabulary_share, values_share in _NARROWER:
-            words = round(vocabulary_share * num_embeddings) - sum(words for words, _ in bands)
-            # The width that spends these values on the rows and their projection.
-            width = round(values_share * values / (words + embedding_dim))
-            bands.append((words, width))
-            left -= width * (words + embedding_dim)
+        wide = round(_WIDE_VALUES * values / embedding_dim)
+        narrow = round(_ROWS_UNTIL * num_embeddings) - wide
+        # The width that spends these values on the rows and their projection.
+        width = round(_NARROW_VALUES * values / (narrow + embedding_dim))
+        left = values - wide * embedding_dim - width * (narrow + embedding_dim)
         base_dim = _BASE * embedding_dim
         inter_dim = round((left - base_dim) / (base_dim + embedding_dim))
-        if min(inter_dim, *(min(band) for band in bands)) < 1:
+        if min(wide, width, inter_dim) < 1:
             raise SettingError(
                 "share", f"is too small for {num_embeddings} words and vectors of {embedding_dim} values, got {share}"
             )
-        return cls(base_dim, inter_dim, bands)
+        return cls(base_dim, inter_dim, [(wide, embedding_dim), (narrow, width)])

@@ -18,8 +18,8 @@ def test_the_embedding_has_the_share_of_a_tables_values(vocabulary, dim, share):
 
 
 def test_checkpoints_depend_on_these_sizes():
-    assert AloneBudget.of_share(0.5, 7960, 128) == AloneBudget(512, 28, [(1990, 128), (3980, 50), (1592, 18)])
-    assert AloneBudget.of_share(0.25, 32000, 512) == AloneBudget(2048, 61, [(4000, 512), (20000, 80), (6400, 36)])
+    assert AloneBudget.of_share(0.5, 7960, 128) == AloneBudget(512, 42, [(995, 128), (6567, 53)])
+    assert AloneBudget.of_share(0.25, 32000, 512) == AloneBudget(2048, 81, [(2000, 512), (28400, 99)])
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 0.76, float("nan")])
