@@ -1,6 +1,7 @@
 """The study of benchmarks/convergence: equal sizes, and a small study from training to the pictures."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -94,6 +95,19 @@ def test_a_small_study(corpus, tmp_path):
     assert row[3] == "2"
     assert float(row[4]) == pytest.approx(rows["perplexities"][0] * 2, rel=0.02)
     assert row[5] == f"{rows['bleu'] + 0.5:.1f} ({rows['bleu']:.1f} to {rows['bleu'] + 1:.1f})"
+    # The loss by frequency, all words together, is the one that the training logged.
+    frequency = [
+        sys.executable,
+        str(STUDY / "frequency.py"),
+        str(work),
+        "study-tiny-rows25_half-epochs1-seed1",
+        "--json",
+    ]
+    losses = json.loads(subprocess.run(frequency, capture_output=True, text=True, check=True, env=environment()).stdout)
+    *ranges, all_words = losses["study-tiny-rows25_half-epochs1-seed1"]
+    assert math.exp(all_words["loss"]) == pytest.approx(rows["perplexities"][0], rel=2e-3)
+    assert sum(row["share"] for row in ranges) == pytest.approx(1)
+    assert sum(row["share"] * row["loss"] for row in ranges if row["share"]) == pytest.approx(all_words["loss"])
     logs = (work / "runs/study-tiny-rows25_half-epochs1-seed1/train.log").read_text()
     assert logs.count("done training") == 1
     assert "Muon for 2 matrices" in logs

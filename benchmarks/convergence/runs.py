@@ -26,7 +26,6 @@ class Run:
         vocabulary: V.
         embedding_parameters: trained values of the embedding.
         perplexities: on the validation set, after each epoch.
-        train_seconds: wall-clock time of the training.
         bleu: on the test set, by SacreBLEU; None if it was not translated.
     """
 
@@ -38,7 +37,6 @@ class Run:
     vocabulary: int
     embedding_parameters: int
     perplexities: tuple[float, ...]
-    train_seconds: float
     bleu: float | None
 
     @property
@@ -67,7 +65,6 @@ def read_finished(work: Path, regime: str, setting: str, epochs: int, seed: int,
         vocabulary=vocabulary,
         embedding_parameters=facts["embedding_parameters"],
         perplexities=tuple(v.ppl for v in read_training_log(str(folder / "train.log")).validations),
-        train_seconds=facts["train_seconds"],
         bleu=None if facts["BLEU"] is None else facts["BLEU"]["score"],
     )
 
