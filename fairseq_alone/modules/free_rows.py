@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError
 
-# g of :class:`Band`. A checkpoint of other values than these would be read wrong: it must never change.
+# g and p of :class:`Band`. Checkpoints depend on these numbers: they must never change.
 _GAIN = 2.0
+_PACE = 3.0
 
 
 class FreeRows(nn.Module):
@@ -94,15 +95,15 @@ class FreeRows(nn.Module):
 
 
 class Band(nn.Module):
-    """Rows of one width: ``rows`` A is (n, d), ``projection`` B is (d, D_e), the vectors are ``A B g sqrt(D_e) / d``.
+    """Rows of one width: ``rows`` A is (n, d), ``projection`` B is (d, D_e), the vectors are ``A B g p sqrt(D_e) / d``.
 
     With d = D_e there is no projection, and the vectors are ``A g``. At initialisation the standard deviation of their
     values is ``D_e ** -0.5``, that of a fairseq table.
 
-    Why the factors: one step of Adam changes each trained value by about the learning rate. B's values are about one.
-    So the steps change B, which all words of the band share, by far less in proportion than they do a row. A step of a
-    row moves its vector g times as far along its gradient as that of a table's row would, though only d directions are
-    open to it. With g = 2 models learn faster than with 1 (``benchmarks/convergence``).
+    Why the factors: one step of Adam changes each trained value by about the learning rate. B's values are about
+    ``1 / p``, so a step changes B, which all words of the band share, by p times the learning rate in proportion, and
+    far less than it changes a row. A step of a row moves its vector g times as far along its gradient as that of a
+    table's row would, though only d directions are open to it. How g and p were chosen: ``benchmarks/convergence``.
 
     Args:
         num_rows: n.
@@ -120,15 +121,15 @@ class Band(nn.Module):
     @property
     def scale(self) -> float:
         """The factor between ``A B``, or A without a projection, and the vectors."""
-        return _GAIN if self.projection is None else _GAIN * self.embedding_dim**0.5 / self.rows.size(1)
+        return _GAIN if self.projection is None else _GAIN * _PACE * self.embedding_dim**0.5 / self.rows.size(1)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw the rows, and for the projection orthogonal directions, from PyTorch's global generator."""
         std = self.embedding_dim**-0.5 / self.scale
         if self.projection is not None:
-            std /= self.rows.size(1) ** 0.5
-            nn.init.orthogonal_(self.projection, gain=self.embedding_dim**0.5)
+            std *= _PACE / self.rows.size(1) ** 0.5
+            nn.init.orthogonal_(self.projection, gain=self.embedding_dim**0.5 / _PACE)
         self.rows.normal_(std=std)
 
     def forward(self, ids: Tensor) -> Tensor:

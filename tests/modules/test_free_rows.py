@@ -38,7 +38,7 @@ def by_hand(embedding):
                 vectors.append(2 * row)
             else:
                 vector = sum(value * direction for value, direction in zip(row, band.projection, strict=True))
-                vectors.append(vector * 2 * DIM**0.5 / len(row))
+                vectors.append(vector * 2 * 3 * DIM**0.5 / len(row))
     return vectors
 
 
@@ -112,6 +112,13 @@ def test_a_step_moves_a_vector_twice_as_far_along_its_gradient_as_that_of_a_tabl
     of_a_table = (1e-3 * gradient.sign() * gradient).sum(1).mean().item()
     for words in (slice(0, 1000), slice(1000, 2000)):
         assert progress[words].mean().item() == pytest.approx(2 * of_a_table, rel=0.03)
+
+
+def test_a_step_changes_the_projection_by_three_times_the_learning_rate():
+    torch.manual_seed(3)
+    embedding = AloneEmbedding(FilterSettings(4000, 30, filter="real"), 40, None, inter_dim=5, free_rows=[(1000, 16)])
+    projection = embedding.free.bands[0].projection
+    assert (1e-3 / projection.square().mean().sqrt()).item() == pytest.approx(3e-3, rel=1e-5)
 
 
 def test_every_word_may_have_a_row():
