@@ -152,6 +152,13 @@ def test_recipe_command_follows_from_the_variables(work):
     assert not (work / "runs/baseline").exists()
 
 
+def test_recipe_with_an_embedding_of_a_share_of_the_table(work):
+    variables = {"EMBEDDING": "alone_share", "SHARE": "0.6", "TIE": "decoder", "DRY_RUN": "1"}
+    assert "--arch lstm_lm_alone --alone-share 0.6 --tie-embeddings decoder" in (
+        script("train.sh", work, "share", **variables).stdout
+    )
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -160,6 +167,7 @@ def test_recipe_command_follows_from_the_variables(work):
         ({"EMBEDDING": "none"}, "EMBEDDING must be"),
         ({"AUGMENTED_LOSS": "-1"}, "AUGMENTED_LOSS must be"),
         ({"MAX_EPOCH": "0"}, "MAX_EPOCH must be"),
+        ({"EMBEDDING": "alone_share", "SHARE": "half"}, "SHARE must be"),
     ],
 )
 def test_recipe_refuses_bad_variables(work, variables, words):

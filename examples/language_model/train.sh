@@ -9,11 +9,12 @@
 #
 # Variables (the default in brackets):
 #   PRESET        small, medium or large: 200, 650 or 1500 units, the sizes of Inan et al. (2017) [small]
-#   EMBEDDING     conventional, factorized or alone [conventional]
+#   EMBEDDING     conventional, factorized, alone (as published) or alone_share [conventional]
 #   TIE           none or decoder: whether input and output embedding are one (RE) [none]
 #   AUGMENTED_LOSS  gamma, the weight of the augmented loss (AL); 0 = plain cross-entropy [0]
 #   TEMPERATURE   tau of the augmented loss [10]
 #   INTER_DIM     D_inter of ALONE [small 512, medium 1024, large 2048]
+#   SHARE         size of the embedding with alone_share, the table's = 1 [0.5]
 #   FACTORIZED_DIM  d of the factorized embedding [small 50, medium 160, large 375]
 #   MAX_EPOCH     epochs; the learning rate falls to zero over them [small 6, medium 40, large 60]
 #   SEED          seed of the initial weights and of the batch order [1]
@@ -74,7 +75,7 @@ case $preset in
   *) refuse "PRESET must be small, medium or large, got '$preset'" ;;
 esac
 steps=70 sequences=20
-embedding=${EMBEDDING:-conventional} tie=${TIE:-none}
+embedding=${EMBEDDING:-conventional} share=${SHARE:-0.5} tie=${TIE:-none}
 augmented_loss=${AUGMENTED_LOSS:-0} temperature=${TEMPERATURE:-10}
 inter_dim=${INTER_DIM:-$default_inter_dim} factorized_dim=${FACTORIZED_DIM:-$default_factorized_dim}
 epochs=${MAX_EPOCH:-$default_epochs} seed=${SEED:-1}
@@ -83,7 +84,7 @@ positive FACTORIZED_DIM "$factorized_dim"
 positive MAX_EPOCH "$epochs"
 [[ $seed =~ ^[0-9]+$ ]] || refuse "SEED must be a whole number, got '$seed'"
 [[ $tie == none || $tie == decoder ]] || refuse "TIE must be none or decoder, got '$tie'"
-for name in augmented_loss temperature; do
+for name in augmented_loss temperature share; do
   [[ ${!name} =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse "${name^^} must be a number and not negative, got '${!name}'"
 done
 
@@ -91,8 +92,9 @@ size=()
 case $embedding in
   conventional) ;;
   alone) size=(--alone-filter real --alone-inter-dim "$inter_dim") ;;
+  alone_share) size=(--alone-share "$share") ;;
   factorized) size=(--factorized-dim "$factorized_dim") ;;
-  *) refuse "EMBEDDING must be conventional, factorized or alone, got '$embedding'" ;;
+  *) refuse "EMBEDDING must be conventional, factorized, alone or alone_share, got '$embedding'" ;;
 esac
 criterion=(--criterion cross_entropy)
 if [[ ! $augmented_loss =~ ^0+(\.0+)?$ ]]; then
@@ -132,7 +134,7 @@ fi
 user_dir=$("$python" -m fairseq_alone path) ||
   refuse "PYTHON=$python has no fairseq_alone with all it needs; name the Python it is installed in"
 command=("$python" -m fairseq_cli.train "$work/data-bin" --user-dir "$user_dir" --task language_modeling
-  --arch "lstm_lm_$embedding" "${size[@]}" --tie-embeddings "$tie" "${criterion[@]}"
+  --arch "lstm_lm_${embedding%_share}" "${size[@]}" --tie-embeddings "$tie" "${criterion[@]}"
   --decoder-layers 2 --decoder-embed-dim "$units" --decoder-hidden-size "$units"
   --variational-dropout --dropout "$dropout" --variational-recurrent-dropout "$recurrent"
   --sample-break-mode none --tokens-per-sample "$steps" --batch-size "$sequences"
