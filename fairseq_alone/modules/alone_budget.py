@@ -9,7 +9,7 @@ _WIDE_VALUES = 0.25  # of all values, in rows of width D_e for the most frequent
 _NARROW_VALUES = 0.7  # in narrower rows, all of one width, for the words behind them
 _ROWS_UNTIL = 0.95  # of the vocabulary; the network computes the others, from the values that are left
 _BASE = 4  # D_o / D_e
-# Beyond it the narrow rows would be as wide as the wide ones.
+# Near 1 the narrow rows would be as wide as the wide ones; then a table does as well.
 _LARGEST_SHARE = 0.75
 
 
