@@ -68,7 +68,7 @@ def test_a_share_sizes_each_embedding_by_its_own_dictionary():
     for embedding, vocabulary in zip(embeddings(model), (1200, 800, 800), strict=True):
         assert embedding.filters.settings.filter == "real"
         assert (embedding.filters.settings.base_dim, embedding.num_embeddings) == (32, vocabulary)
-        assert [band.rows.shape for band in embedding.free.bands][0] == (vocabulary * 3 // 8, 8)
+        assert [band.rows.shape for band in embedding.free.bands][0] == (vocabulary * 3 // 16, 8)
         assert embedding.free.num_rows == vocabulary * 19 // 20
         assert sum(p.numel() for p in embedding.parameters()) == pytest.approx(vocabulary * 6, rel=0.03)
     # What a checkpoint keeps builds the same model.
