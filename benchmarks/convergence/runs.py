@@ -1,6 +1,7 @@
 """What finished runs showed, as records that outlive the machine they were made on."""
 
 import json
+import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -85,5 +86,8 @@ def write_record(path: Path, runs: dict[str, Run]) -> None:
 
 
 def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    # Linux names the processor here, but not on every architecture.
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
