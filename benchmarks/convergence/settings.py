@@ -110,8 +110,8 @@ for _name, _share in _SHARES.items():
     SETTINGS[f"factorized_{_name}"] = Setting("factorized", _share, series="factorized")
     SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE as published")
     SETTINGS[f"share_{_name}"] = Setting("alone_share", _share, series="ALONE, --alone-share")
-# Where the rows do most good: all of one width; half of the values in wide rows, few for the rarest words; a table whose
-# rows move as fast as free rows do.
+# Where the rows do most good: all of one width; half of the values in wide rows, few for the rarest words; a table
+# whose rows move as fast as free rows do.
 SETTINGS["rows_for_all_half"] = Setting("alone_real", 0.5, narrow=((1.0, 1.0),))
 SETTINGS["rows_for_all_quarter"] = Setting("alone_real", 0.25, narrow=((1.0, 1.0),))
 SETTINGS["steep_half"] = Setting("alone_real", 0.5, base=4, free=0.5, narrow=((0.75, 0.4), (0.95, 0.06)))
