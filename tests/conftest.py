@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_server import CommandServer
 
 # The tests run side by side; more threads would only wait for each other.
 torch.set_num_threads(1)
@@ -22,22 +23,32 @@ def environment() -> dict:
     return {**os.environ, **threads, "PYTHONFAULTHANDLER": "1", "PYTHON": sys.executable}
 
 
-def command_line(tool: str, *arguments) -> list[str]:
-    """The full command of a fairseq tool: ``train`` is ``fairseq-train``; all run from the repository root."""
-    return [sys.executable, "-m", f"fairseq_cli.{tool}", *map(str, arguments)]
+_SERVER = CommandServer(environment(), ROOT)
 
 
-def run(command, cwd=ROOT, check=True, **options) -> subprocess.CompletedProcess:
-    """Run a command; on failure show how it ended, then what it printed, the last lines first.
+def run(command) -> subprocess.CompletedProcess:
+    """Run a command from the repository root; a failure fails the test."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
+    return succeeded(done)
+
+
+def fairseq(tool: str, *arguments, standard_input: str = "", check: bool = True) -> subprocess.CompletedProcess:
+    """Run a command of fairseq from the repository root: ``train`` is ``fairseq-train``."""
+    done = _SERVER.run(f"fairseq_cli.{tool}", list(map(str, arguments)), standard_input)
+    return succeeded(done) if check else done
+
+
+def succeeded(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess:
+    """What was given; on failure show how the command ended, then what it printed, the last lines first.
 
     A death by a signal is marked as such: nothing here has native code, so the machine or a library died, and
     ``make test`` runs such a test once more and says so.
     """
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment(), **options)
-    if check and done.returncode != 0:
+    if done.returncode != 0:
         end = f"died of signal {-done.returncode}" if done.returncode < 0 else f"ended with status {done.returncode}"
         last = "\n".join(done.stderr.splitlines()[-30:])
-        pytest.fail(f"{end}: {' '.join(command)}\n{last}\n--- all of it:\n{done.stdout}\n{done.stderr}", pytrace=False)
+        output = f"{last}\n--- all of it:\n{done.stdout}\n{done.stderr}"
+        pytest.fail(f"{end}: {' '.join(done.args)}\n{output}", pytrace=False)
     return done
 
 
@@ -62,7 +73,7 @@ def corpus(tmp_path_factory) -> Path:
 def preprocess(corpus: Path, destination: Path, *flags) -> Path:
     """Binarise a corpus with fairseq-preprocess."""
     prefixes = [f"--{split}pref={corpus / split}" for split in ("train", "valid", "test")]
-    run(command_line("preprocess", "-s", "en", "-t", "de", *prefixes, "--destdir", destination, "--workers", 1, *flags))
+    fairseq("preprocess", "-s", "en", "-t", "de", *prefixes, "--destdir", destination, "--workers", 1, *flags)
     return destination
 
 
@@ -96,7 +107,7 @@ def train(data: Path, save_dir: Path, *flags, check=True, **options) -> subproce
     """Run fairseq-train on a small model, three updates unless told otherwise."""
     if "--max-update" not in flags:
         flags += ("--max-update", 3)
-    return run(command_line("train", *train_flags(data, save_dir, *flags, **options)), check=check)
+    return fairseq("train", *train_flags(data, save_dir, *flags, **options), check=check)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,13 @@
 import json
 import math
 import re
+import shlex
 import shutil
+import sys
 
 import pytest
 import torch
-from conftest import ROOT, command_line, preprocess, run, train, train_flags, write_corpus
+from conftest import ROOT, fairseq, preprocess, run, train, train_flags, write_corpus
 
 from fairseq_alone.compat import load_checkpoint
 
@@ -16,7 +18,7 @@ DECODING = ("--beam", 4, "--cpu", "--required-batch-size-multiple", 1, "--num-wo
 
 def generate(data, paths, *flags, check=True, user_dir="fairseq_alone"):
     path = ":".join(map(str, paths))
-    return run(command_line("generate", data, "--user-dir", user_dir, "--path", path, *DECODING, *flags), check=check)
+    return fairseq("generate", data, "--user-dir", user_dir, "--path", path, *DECODING, *flags, check=check)
 
 
 def hypotheses(output: str) -> dict[int, str]:
@@ -60,7 +62,7 @@ def test_interactive_agrees_with_generate(data, corpus, trained):
     expected = hypotheses(generate(data, [checkpoint]).stdout)
     flags = ("--user-dir", "fairseq_alone", "--path", checkpoint, "--beam", 4, "--cpu", "-s", "en", "-t", "de")
     sentences = (corpus / "test.en").read_text()
-    done = run(command_line("interactive", data, *flags, "--buffer-size", 8, "--max-tokens", 200), input=sentences)
+    done = fairseq("interactive", data, *flags, "--buffer-size", 8, "--max-tokens", 200, standard_input=sentences)
     assert hypotheses(done.stdout) == expected
 
 
@@ -69,7 +71,7 @@ def test_validate_repeats_the_loss_of_training(data, tmp_path):
     during = train_log(log, "valid")[-1]
     flags = ("--user-dir", "fairseq_alone", "--path", tmp_path / "checkpoint_last.pt", "--cpu", "--max-tokens", 400)
     flags += ("--task", "translation", "-s", "en", "-t", "de")
-    done = run(command_line("validate", data, *flags, "--required-batch-size-multiple", 1, "--log-format", "json"))
+    done = fairseq("validate", data, *flags, "--required-batch-size-multiple", 1, "--log-format", "json")
     (after,) = train_log(done.stdout + done.stderr, "valid")
     assert float(after["valid_nll_loss"]) == pytest.approx(float(during["valid_nll_loss"]), abs=2e-3)
 
@@ -117,11 +119,9 @@ def test_the_architecture_variants_train(data, tmp_path):
         200,
         "--cpu",
     ]
-    run(
-        command_line(
-            *("train", data, "--user-dir", "fairseq_alone", "--arch", "transformer_alone_tiny", "--lr", 0.01),
-            *("--share-all-embeddings", "--alone-filter", "real", "--required-batch-size-multiple", 1, *flags),
-        )
+    fairseq(
+        *("train", data, "--user-dir", "fairseq_alone", "--arch", "transformer_alone_tiny", "--lr", 0.01),
+        *("--share-all-embeddings", "--alone-filter", "real", "--required-batch-size-multiple", 1, *flags),
     )
 
 
@@ -209,9 +209,8 @@ def two_processes(data, folder, *flags):
     folder.mkdir(exist_ok=True)
     flags += ("--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-init-method", "env://")
     flags += ("--distributed-no-spawn", "--device-id", 0, "--ddp-backend", "legacy_ddp")
-    command = command_line("train", *train_flags(data, folder, *flags))
-    quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
-    script.write_text(f'#!/usr/bin/env bash\nexec {quoted} --distributed-rank "$RANK"\n')
+    command = [sys.executable, "-m", "fairseq_cli.train", *map(str, train_flags(data, folder, *flags))]
+    script.write_text(f'#!/usr/bin/env bash\nexec {shlex.join(command)} --distributed-rank "$RANK"\n')
     script.chmod(0o755)
     launcher = [command[0], "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
     launcher += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0", "--no_python", str(script)]

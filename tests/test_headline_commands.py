@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT, command_line, run, train
+from conftest import ROOT, fairseq, train
 from test_commands import DECODING, hypotheses, one_sentence, train_log
 
 TASK = ("--user-dir", "fairseq_alone", "--task", "headline_generation", "-s", "en", "-t", "de")
@@ -24,7 +24,7 @@ def headlines(data, tmp_path_factory):
 
 
 def generate(data, checkpoint, *flags):
-    return run(command_line("generate", data, *TASK, "--path", checkpoint, *DECODING, *flags)).stdout
+    return fairseq("generate", data, *TASK, "--path", checkpoint, *DECODING, *flags).stdout
 
 
 def n_best(output):
@@ -45,7 +45,7 @@ def test_generate_interactive_and_hub_agree(data, corpus, headlines):
 
     sentences = (corpus / "test.en").read_text()
     flags = ("--path", checkpoint, *DECODING, "--buffer-size", 8, "--max-tokens", 200, "--desired-length", 5)
-    assert hypotheses(run(command_line("interactive", data, *TASK, *flags), input=sentences).stdout) == expected
+    assert hypotheses(fairseq("interactive", data, *TASK, *flags, standard_input=sentences).stdout) == expected
 
     user_dir = str(ROOT / "fairseq_alone")
     names = (str(folder), "checkpoint_last.pt", str(data))
@@ -69,7 +69,7 @@ def test_generate_at_the_length_of_each_reference_with_all_beams(data, headlines
 def test_validate_repeats_the_loss_of_training(data, headlines):
     folder, during = headlines
     flags = ("--path", folder / "checkpoint_last.pt", "--cpu", "--max-tokens", 400, "--log-format", "json")
-    done = run(command_line("validate", data, *TASK, *flags, "--required-batch-size-multiple", 1))
+    done = fairseq("validate", data, *TASK, *flags, "--required-batch-size-multiple", 1)
     (after,) = train_log(done.stdout + done.stderr, "valid")
     assert float(after["valid_nll_loss"]) == pytest.approx(float(during["valid_nll_loss"]), abs=2e-3)
     assert "valid_bleu" in during
@@ -78,5 +78,5 @@ def test_validate_repeats_the_loss_of_training(data, headlines):
 def test_the_ordinary_task_refuses_the_model(data, headlines):
     checkpoint = headlines[0] / "checkpoint_last.pt"
     ordinary = ("--user-dir", "fairseq_alone", "--path", checkpoint, *DECODING)
-    done = run(command_line("generate", data, *ordinary), check=False)
+    done = fairseq("generate", data, *ordinary, check=False)
     one_sentence(done, "error: --length-encoding ldpe needs --task headline_generation")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, command_line, environment, run
+from conftest import ROOT, environment, fairseq, run
 
 from fairseq_alone.compat import load_checkpoint
 
@@ -38,7 +38,7 @@ def tokens(path):
 def data(text, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "bin"
     prefixes = [flag for split in ("train", "valid", "test") for flag in (f"--{split}pref", text / f"{split}.txt")]
-    run(command_line("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1))
+    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
     return folder
 
 
@@ -46,13 +46,11 @@ def train(data, save_dir, arch, *flags):
     """Train and return the reports of validation."""
     size = ["--decoder-embed-dim", 16, "--decoder-layers", 1]
     size += {"alone": ["--alone-inter-dim", 32], "factorized": ["--factorized-dim", 4]}[arch.split("_")[-1]]
-    done = run(
-        command_line(
-            *("train", data, "--user-dir", "fairseq_alone", "--task", "language_modeling", "--arch", arch, *size),
-            *("--tokens-per-sample", 12, "--batch-size", 8, "--required-batch-size-multiple", 1, "--cpu"),
-            *("--optimizer", "adam", "--lr", 0.01, "--num-workers", 0, "--save-dir", save_dir, "--log-format", "json"),
-            *("--log-interval", 1, "--no-epoch-checkpoints", *flags),
-        )
+    done = fairseq(
+        *("train", data, "--user-dir", "fairseq_alone", "--task", "language_modeling", "--arch", arch, *size),
+        *("--tokens-per-sample", 12, "--batch-size", 8, "--required-batch-size-multiple", 1, "--cpu"),
+        *("--optimizer", "adam", "--lr", 0.01, "--num-workers", 0, "--save-dir", save_dir, "--log-format", "json"),
+        *("--log-interval", 1, "--no-epoch-checkpoints", *flags),
     )
     return [json.loads(line) for line in re.findall(r"\| (?:valid|train_inner) \| (\{.*\})", done.stdout)]
 
@@ -60,7 +58,7 @@ def train(data, save_dir, arch, *flags):
 def evaluate(data, checkpoint, split):
     """The number of tokens and the perplexity that fairseq-eval-lm prints."""
     flags = ("--user-dir", "fairseq_alone", "--path", checkpoint, "--gen-subset", split, "--tokens-per-sample", 12)
-    done = run(command_line("eval_lm", data, *flags, "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0))
+    done = fairseq("eval_lm", data, *flags, "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
     log = done.stdout + done.stderr
     (count,) = re.findall(r"Evaluated ([0-9,]+) tokens", log)
     (perplexity,) = re.findall(r"Perplexity: ([0-9.]+)", log)
