@@ -4,6 +4,7 @@ import re
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
+from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK
 
@@ -108,6 +109,11 @@ class AloneFamily(EmbeddingFamily):
         for layer in embedding.layers:
             layer.param_group = EMBEDDING_NETWORK
         return embedding
+
+    @classmethod
+    def check_dictionary(cls, embedding, dictionary) -> None:
+        """Warn when free rows would go to rare words."""
+        warn_unless_sorted(dictionary, embedding.free.band_ends)
 
 
 def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:

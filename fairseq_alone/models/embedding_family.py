@@ -1,5 +1,7 @@
 """Kinds of embeddings as the models see them: flags, defaults, and how to build one."""
 
+from fairseq.data import Dictionary
+
 from fairseq_alone.errors import SettingError, UserError
 
 # Untied embeddings draw independent filters; the encoder's is also the shared one.
@@ -28,20 +30,25 @@ class EmbeddingFamily:
         raise NotImplementedError
 
     @classmethod
-    def build(cls, args, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int):
+    def check_dictionary(cls, embedding, dictionary: Dictionary) -> None:
+        """Warn when the words do not stand in the order that the embedding needs."""
+
+    @classmethod
+    def build(cls, args, dictionary: Dictionary, embed_dim: int, stream: int):
         """Build an embedding: a module with ``forward(ids)`` and ``matrix()``.
 
         Args:
             args: the model's flags.
-            num_embeddings: vocabulary size V.
+            dictionary: the vocabulary, V words.
             embed_dim: D_e.
-            padding_idx: the padding word.
             stream: which of several independent random filters, for embeddings that have any.
 
         Raises:
             UserError: a setting is outside its range; the sentence names its flag.
         """
         try:
-            return cls.build_from_flags(args, num_embeddings, embed_dim, padding_idx, stream)
+            embedding = cls.build_from_flags(args, len(dictionary), embed_dim, dictionary.pad(), stream)
         except SettingError as error:
             raise UserError(f"{cls.flag_prefix}{error.setting.replace('_', '-')} {error.problem}") from error
+        cls.check_dictionary(embedding, dictionary)
+        return embedding

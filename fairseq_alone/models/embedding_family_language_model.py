@@ -52,7 +52,6 @@ class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
         """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
         resolve_tying(args, has_encoder=False)
         cls.refuse_unsupported_flags(args)
-        words, padding_idx = task.source_dictionary, task.source_dictionary.pad()
         input_dim, output_dim = cls.embedding_sizes(args)
         tied = args.share_decoder_input_output_embed
         if tied and input_dim != output_dim:
@@ -60,14 +59,12 @@ class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
                 f"{cls.output_dim_flag} {output_dim} differs from the size of the tied embedding, {input_dim}"
             )
         # A truncated dictionary calls itself equal to the whole one.
-        if tied and len(words) != len(task.target_dictionary):
+        if tied and len(task.source_dictionary) != len(task.target_dictionary):
             raise UserError("--output-dictionary-size needs untied embeddings: give --tie-embeddings none")
-        embed_tokens = cls.family.build(args, len(words), input_dim, padding_idx, DECODER_STREAM)
+        embed_tokens = cls.family.build(args, task.source_dictionary, input_dim, DECODER_STREAM)
         output_embedding = embed_tokens
         if not tied:
-            output_embedding = cls.family.build(
-                args, len(task.target_dictionary), output_dim, padding_idx, OUTPUT_STREAM
-            )
+            output_embedding = cls.family.build(args, task.target_dictionary, output_dim, OUTPUT_STREAM)
         decoder = cls.build_decoder(args, task, embed_tokens, build_output_layer(args, output_embedding))
         if not tied:
             decoder.output_embedding = output_embedding

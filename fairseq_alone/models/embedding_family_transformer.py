@@ -102,4 +102,4 @@ class EmbeddingFamilyTransformer(TiedStateDict, TransformerModel):
 
     @classmethod
     def _build(cls, args, dictionary, embed_dim, stream):
-        return cls.family.build(args, len(dictionary), embed_dim, dictionary.pad(), stream)
+        return cls.family.build(args, dictionary, embed_dim, stream)

@@ -1,5 +1,6 @@
 """Words that have a trained vector of their own in place of a computed one: the first of the vocabulary."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -46,6 +47,12 @@ class FreeRows(nn.Module):
         """Draw all bands from PyTorch's global generator."""
         for band in self.bands:
             band.reset_parameters()
+
+    @property
+    def band_ends(self) -> list[int]:
+        """Where each band ends: how many words are in it and before it, padding included."""
+        rows = itertools.accumulate(band.num_rows for band in self.bands)
+        return [end + (self.skipped is not None and end > self.skipped) for end in rows]
 
     @property
     def num_words(self) -> int:

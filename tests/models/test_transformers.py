@@ -6,6 +6,7 @@ import copy
 import pytest
 import torch
 from fairseq import utils
+from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
 from small_models import Task, build, parse, small
 
@@ -75,6 +76,41 @@ def test_a_share_sizes_each_embedding_by_its_own_dictionary():
     other = build("transformer_alone", *flags, task=Task(1200, 800)).eval()
     other.load_state_dict(model.state_dict())
     assert torch.equal(logits(other), logits(model))
+
+
+def task_with_counts(counts):
+    words = Dictionary()
+    for number, count in enumerate(counts):
+        words.add_symbol(f"w{number}", count)
+    return argparse.Namespace(source_dictionary=words, target_dictionary=words)
+
+
+@pytest.mark.parametrize(
+    ("counts", "warning"),
+    [
+        # 13 rows and padding: fairseq's four symbols and ten words.
+        ([100, 90, *[50] * 8, 10, 5, 5], None),
+        ([50, 100, 90, *[50] * 7, 10, 5, 5], None),
+        ([7] * 20, None),
+        ([0] * 20, None),
+        ([10, 5, *[50] * 8, 90, 100], "its first 10 words are 68.6% of the tokens that it counts"),
+    ],
+    ids=["sorted", "frequent words in another order", "equal counts", "no counts", "not sorted"],
+)
+def test_a_dictionary_that_is_not_sorted_by_frequency_is_told(counts, warning, caplog):
+    build("transformer_alone", "--share-all-embeddings", "--alone-free-rows", "13", task=task_with_counts(counts))
+    messages = [record.getMessage() for record in caplog.records if "sorted by frequency" in record.getMessage()]
+    assert len(messages) == (warning is not None)
+    if warning:
+        assert warning + ", its most frequent 10 words 97.5%" in messages[0]
+
+
+def test_each_band_of_rows_needs_its_frequent_words(caplog):
+    counts = [100] * 8 + [1] * 10 + [50] * 10
+    build("transformer_alone", "--share-all-embeddings", "--alone-free-rows", "11", task=task_with_counts(counts))
+    assert "sorted by frequency" not in caplog.text
+    build("transformer_alone", "--share-all-embeddings", "--alone-free-rows", "11,10x3", task=task_with_counts(counts))
+    assert "its first 18 words are 61.8% of the tokens that it counts" in caplog.text
 
 
 def test_the_papers_settings_are_the_defaults():
