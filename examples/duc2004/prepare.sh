@@ -34,39 +34,17 @@
 # Expect: 13,000 pairs took 40 s of one core. Gigaword was not run by us.
 set -euo pipefail
 
-fail() {
-  echo "prepare.sh: error: $*" >&2
-  exit 1
-}
-say() { echo "prepare.sh: $*"; }
-
-# logged NAME COMMAND...: run the command with its messages in prepare.NAME.log; show their end if it fails.
-logged() {
-  local log=$WORK_DIR/prepare.$1.log
-  shift
-  "$@" >"$log" 2>&1 || {
-    tail -n 5 "$log" >&2
-    fail "the command above failed: $* (all its messages: $log)"
-  }
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../common/prepare.sh"
 
 [ $# -ge 2 ] && [ $# -le 3 ] || fail "usage: prepare.sh WORK_DIR CORPUS_DIR [DUC_DIR]"
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 WORK_DIR=$1
 CORPUS_DIR=$2
 DUC_DIR=${3:-}
 PRESET=${PRESET:-small}
 TARGET_UNITS=${TARGET_UNITS:-characters}
 LOWERCASE=${LOWERCASE:-1}
-WORKERS=${WORKERS:-$(nproc)}
-PYTHON=${PYTHON:-python}
 SOURCE_LANG=source
 TARGET_LANG=title
-SPLITS="train valid test"
-# The same bytes on every machine, whatever its language.
-export PYTHONUTF8=1 LC_ALL=C
-# The package beside this script serves when it is not installed.
-export PYTHONPATH=$HERE/../..${PYTHONPATH:+:$PYTHONPATH}
 
 case $PRESET in
   gigaword) DEFAULT_MERGES=16000 ;;
@@ -74,8 +52,7 @@ case $PRESET in
   *) fail "PRESET=$PRESET is not one of gigaword, small" ;;
 esac
 MERGES=${MERGES:-$DEFAULT_MERGES}
-[[ $MERGES =~ ^[1-9][0-9]*$ ]] || fail "MERGES=$MERGES is not a positive whole number"
-[[ $WORKERS =~ ^[1-9][0-9]*$ ]] || fail "WORKERS=$WORKERS is not a positive whole number"
+check_merges
 [[ $LOWERCASE =~ ^[01]$ ]] || fail "LOWERCASE=$LOWERCASE is not 0 or 1"
 case $TARGET_UNITS in
   characters | sentencepiece) ;;
@@ -112,23 +89,12 @@ for split in $CORPUS_SPLITS; do
     [ -f "$CORPUS_DIR/$split.$suffix" ] || fail "$CORPUS_DIR/$split.$suffix: there is no such file"
   done
 done
-command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON: there is no such command"
+choose_python
 tool() { "$PYTHON" -m fairseq_alone "$@"; }
 # The tool checks the folder, and explains how to get the test set if it is not there.
 [ ! -d "$DUC_DIR" ] || DUC_DIR=$(cd "$DUC_DIR" && pwd)
 
-# Absolute, because the tools below are called from there as well.
-mkdir -p "$WORK_DIR"
-WORK_DIR=$(cd "$WORK_DIR" && pwd)
-cd "$WORK_DIR"
-
-# Two runs at once in one folder would write over each other. The lock ends with this process and its children.
-if command -v flock >/dev/null; then
-  exec 9>"$WORK_DIR/.prepare.lock"
-  flock -n 9 || fail "another prepare.sh is running in $WORK_DIR"
-fi
-
-# ---- settings: one folder holds the outcome of one set of settings ----
+enter_work_dir
 
 print_settings() {
   echo "PRESET=$PRESET"
@@ -149,20 +115,7 @@ print_settings() {
   [ -z "$DUC_DIR" ] || echo "duc=$(cat "$DUC_DIR"/input.txt "$DUC_DIR"/{,references/}task1_ref?.txt 2>/dev/null | cksum)"
 }
 
-write_settings() {
-  echo "$SETTINGS" >prepare.settings.part
-  mv prepare.settings.part prepare.settings
-}
-
-SETTINGS=$(print_settings)
-if [ -e clean ] || [ -e references ] || [ -e tokenized ] || [ -e units ] || [ -e data-bin ] ||
-  [ -e codes ] || [ -e sentencepiece.model ]; then
-  [ -f prepare.settings ] || fail "$WORK_DIR has data but no prepare.settings; use a new WORK_DIR"
-  if [ "$SETTINGS" != "$(cat prepare.settings)" ]; then
-    difference=$(diff prepare.settings <(echo "$SETTINGS") | sed -n 's/^< /was /p; s/^> /now /p' | paste -sd ';' -) || true
-    fail "$WORK_DIR was made with other settings or data ($difference); use a new WORK_DIR, or delete it"
-  fi
-fi
+check_settings clean references tokenized units
 
 # ---- check and clean ----
 
@@ -212,25 +165,12 @@ if [ ! -d clean ]; then
     cp "clean.part/test.$TARGET_LANG" "references.part/test.$TARGET_LANG.0"
   fi
   rm -r clean.part/checked
-  # Only now: after bad data has been refused, the mended data must not count as changed.
   write_settings
   mv references.part references
   mv clean.part clean
 fi
 
 # ---- tokenise the source ----
-
-# same_lines FOLDER LANG...: every file of FOLDER has as many lines as its clean text. The two sides must stay parallel.
-same_lines() {
-  local folder=$1 split lang
-  shift
-  for split in $SPLITS; do
-    for lang in "$@"; do
-      [ "$(wc -l <"$folder/$split.$lang")" -eq "$(wc -l <"clean/$split.$lang")" ] ||
-        fail "$WORK_DIR/$folder/$split.$lang does not have as many lines as clean/$split.$lang"
-    done
-  done
-}
 
 TEXT=clean
 if [ "$TARGET_UNITS" = characters ] && [ "$FORM" != namas ]; then
@@ -256,45 +196,7 @@ if [ "$TARGET_UNITS" = characters ] && [ ! -f codes ]; then
   mv codes.part codes
 fi
 
-if [ "$TARGET_UNITS" = sentencepiece ] && [ ! -f sentencepiece.model ]; then
-  say "learning $MERGES joined pieces with SentencePiece"
-  "$PYTHON" - "clean/train.$SOURCE_LANG" "clean/train.$TARGET_LANG" "$MERGES" "$WORKERS" <<'PYTHON'
-import os
-import sys
-
-import sentencepiece
-
-source, target, pieces, workers = sys.argv[1:]
-try:
-    sentencepiece.SentencePieceTrainer.train(
-        input=[source, target],
-        model_prefix="sentencepiece.part",
-        model_type="bpe",
-        vocab_size=int(pieces),
-        character_coverage=1.0,
-        num_threads=int(workers),
-        minloglevel=2,
-    )
-except RuntimeError as error:
-    sys.exit(f"prepare.sh: error: SentencePiece cannot learn MERGES={pieces} pieces from {source} and {target}: {error}")
-os.replace("sentencepiece.part.vocab", "sentencepiece.vocab")
-os.replace("sentencepiece.part.model", "sentencepiece.model")
-PYTHON
-fi
-
-# pieces INPUT OUTPUT
-pieces() {
-  "$PYTHON" - "$1" "$2" <<'PYTHON'
-import sys
-
-import sentencepiece
-
-model = sentencepiece.SentencePieceProcessor(model_file="sentencepiece.model")
-with open(sys.argv[1], newline="\n") as source, open(sys.argv[2], "w", newline="\n") as target:
-    for line in source:
-        print(*model.encode(line, out_type=str), file=target)
-PYTHON
-}
+[ "$TARGET_UNITS" != sentencepiece ] || [ -f sentencepiece.model ] || learn_pieces
 
 if [ ! -d units ]; then
   say "splitting into units"
@@ -306,8 +208,8 @@ if [ ! -d units ]; then
       "$PYTHON" -m subword_nmt.apply_bpe -c codes --glossaries '<unk>' --num-workers "$WORKERS" \
         -i "$TEXT/$split.$SOURCE_LANG" -o "units.part/$split.$SOURCE_LANG"
     else
-      pieces "clean/$split.$SOURCE_LANG" "units.part/$split.$SOURCE_LANG"
-      pieces "clean/$split.$TARGET_LANG" "units.part/$split.$TARGET_LANG"
+      split_into_pieces "clean/$split.$SOURCE_LANG" "units.part/$split.$SOURCE_LANG"
+      split_into_pieces "clean/$split.$TARGET_LANG" "units.part/$split.$TARGET_LANG"
     fi
   done
   if [ "$TARGET_UNITS" = characters ]; then
@@ -319,21 +221,5 @@ fi
 
 # ---- binarise ----
 
-if [ ! -d data-bin ]; then
-  say "binarising with fairseq"
-  rm -rf data-bin.part
-  logged data-bin "$PYTHON" -m fairseq_cli.preprocess --source-lang "$SOURCE_LANG" --target-lang "$TARGET_LANG" \
-    --joined-dictionary --trainpref units/train --validpref units/valid --testpref units/test \
-    --destdir data-bin.part --workers "$WORKERS"
-  mv data-bin.part data-bin
-fi
-
-# ---- what came out ----
-
-cat clean/report.txt
-for split in $SPLITS; do
-  say "$split: $(wc -l <"units/$split.$SOURCE_LANG") pairs"
-done
-# fairseq adds <s>, <pad>, </s> and <unk>.
-say "joined vocabulary: $(($(wc -l <"data-bin/dict.$TARGET_LANG.txt") + 4)) entries ($TARGET_UNITS, MERGES=$MERGES)"
-say "ready: $WORK_DIR/data-bin"
+binarise units
+report units "$TARGET_UNITS"

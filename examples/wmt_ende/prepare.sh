@@ -28,35 +28,16 @@
 # 12 GB of disk, 16 GB of memory and 2 hours on 8 cores (estimated from the speed on Multi30k, not measured).
 set -euo pipefail
 
-fail() {
-  echo "prepare.sh: error: $*" >&2
-  exit 1
-}
-say() { echo "prepare.sh: $*"; }
-
-# logged NAME COMMAND...: run the command with its messages in prepare.NAME.log; show their end if it fails.
-logged() {
-  local log=$WORK_DIR/prepare.$1.log
-  shift
-  "$@" >"$log" 2>&1 || {
-    tail -n 5 "$log" >&2
-    fail "the command above failed: $* (all its messages: $log)"
-  }
-}
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/../common/prepare.sh"
 
 [ $# -ge 1 ] && [ $# -le 2 ] || fail "usage: prepare.sh WORK_DIR [CORPUS_DIR]"
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 WORK_DIR=$1
 CORPUS_DIR=${2:-}
 PRESET=${PRESET:-small}
 SUBWORDS=${SUBWORDS:-subword-nmt}
 SOURCE_LANG=${SOURCE_LANG:-en}
 TARGET_LANG=${TARGET_LANG:-de}
-WORKERS=${WORKERS:-$(nproc)}
-PYTHON=${PYTHON:-python}
-SPLITS="train valid test"
-# The same bytes on every machine, whatever its language.
-export PYTHONUTF8=1 LC_ALL=C
 
 case $PRESET in
   wmt16) DEFAULT_MERGES=32000 ;;
@@ -65,8 +46,7 @@ case $PRESET in
   *) fail "PRESET=$PRESET is not one of wmt16, small, demo" ;;
 esac
 MERGES=${MERGES:-$DEFAULT_MERGES}
-[[ $MERGES =~ ^[1-9][0-9]*$ ]] || fail "MERGES=$MERGES is not a positive whole number"
-[[ $WORKERS =~ ^[1-9][0-9]*$ ]] || fail "WORKERS=$WORKERS is not a positive whole number"
+check_merges
 case $SUBWORDS in
   subword-nmt | sentencepiece) ;;
   *) fail "SUBWORDS=$SUBWORDS is not one of subword-nmt, sentencepiece" ;;
@@ -90,20 +70,8 @@ if [ -n "$CORPUS_DIR" ]; then
   done
   CORPUS_DIR=$(cd "$CORPUS_DIR" && pwd)
 fi
-command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON: there is no such command"
-
-# Absolute, because the tools below are called from there as well.
-mkdir -p "$WORK_DIR"
-WORK_DIR=$(cd "$WORK_DIR" && pwd)
-cd "$WORK_DIR"
-
-# Two runs at once in one folder would write over each other. The lock ends with this process and its children.
-if command -v flock >/dev/null; then
-  exec 9>"$WORK_DIR/.prepare.lock"
-  flock -n 9 || fail "another prepare.sh is running in $WORK_DIR"
-fi
-
-# ---- settings: one folder holds the outcome of one set of settings ----
+choose_python
+enter_work_dir
 
 print_settings() {
   echo "PRESET=$PRESET"
@@ -121,20 +89,7 @@ print_settings() {
   fi
 }
 
-write_settings() {
-  echo "$SETTINGS" >prepare.settings.part
-  mv prepare.settings.part prepare.settings
-}
-
-SETTINGS=$(print_settings)
-if [ -e corpus ] || [ -e clean ] || [ -e tokenized ] || [ -e subwords ] || [ -e data-bin ] ||
-  [ -e codes ] || [ -e sentencepiece.model ]; then
-  [ -f prepare.settings ] || fail "$WORK_DIR has data but no prepare.settings; use a new WORK_DIR"
-  if [ "$SETTINGS" != "$(cat prepare.settings)" ]; then
-    difference=$(diff prepare.settings <(echo "$SETTINGS") | sed -n 's/^< /was /p; s/^> /now /p' | paste -sd ';' -) || true
-    fail "$WORK_DIR was made with other settings or data ($difference); use a new WORK_DIR, or delete it"
-  fi
-fi
+check_settings corpus clean tokenized subwords
 
 # ---- data ----
 
@@ -162,11 +117,9 @@ if [ ! -d clean ]; then
   say "checking $CORPUS"
   rm -rf clean.part
   mkdir clean.part
-  # The package beside this script serves when it is not installed.
-  PYTHONPATH=$HERE/../..${PYTHONPATH:+:$PYTHONPATH} "$PYTHON" -m fairseq_alone check-corpus \
+  "$PYTHON" -m fairseq_alone check-corpus \
     "$CORPUS/train" "$CORPUS/valid" "$CORPUS/test" --source-lang "$SOURCE_LANG" --target-lang "$TARGET_LANG" \
     --output clean.part/train clean.part/valid clean.part/test >clean.part/report.txt
-  # Only now: after bad data has been refused, the mended data must not count as changed.
   write_settings
   mv clean.part clean
 fi
@@ -199,59 +152,15 @@ if [ "$SUBWORDS" = subword-nmt ] && [ ! -f codes ]; then
   mv codes.part codes
 fi
 
-if [ "$SUBWORDS" = sentencepiece ] && [ ! -f sentencepiece.model ]; then
-  say "learning $MERGES joined pieces with SentencePiece"
-  "$PYTHON" - "clean/train.$SOURCE_LANG" "clean/train.$TARGET_LANG" "$MERGES" "$WORKERS" <<'PYTHON'
-import os
-import sys
-
-import sentencepiece
-
-source, target, pieces, workers = sys.argv[1:]
-try:
-    sentencepiece.SentencePieceTrainer.train(
-        input=[source, target],
-        model_prefix="sentencepiece.part",
-        model_type="bpe",
-        vocab_size=int(pieces),
-        character_coverage=1.0,
-        num_threads=int(workers),
-        minloglevel=2,
-    )
-except RuntimeError as error:
-    sys.exit(f"prepare.sh: error: SentencePiece cannot learn MERGES={pieces} pieces from {source} and {target}: {error}")
-os.replace("sentencepiece.part.vocab", "sentencepiece.vocab")
-os.replace("sentencepiece.part.model", "sentencepiece.model")
-PYTHON
-fi
+[ "$SUBWORDS" != sentencepiece ] || [ -f sentencepiece.model ] || learn_pieces
 
 # apply INPUT OUTPUT
 apply() {
   if [ "$SUBWORDS" = subword-nmt ]; then
     "$PYTHON" -m subword_nmt.apply_bpe -c codes --num-workers "$WORKERS" -i "$1" -o "$2"
   else
-    "$PYTHON" - "$1" "$2" <<'PYTHON'
-import sys
-
-import sentencepiece
-
-model = sentencepiece.SentencePieceProcessor(model_file="sentencepiece.model")
-with open(sys.argv[1], newline="\n") as source, open(sys.argv[2], "w", newline="\n") as target:
-    for line in source:
-        print(*model.encode(line, out_type=str), file=target)
-PYTHON
+    split_into_pieces "$1" "$2"
   fi
-}
-
-# same_lines FOLDER: every file of FOLDER has as many lines as its clean text. The two sides must stay parallel.
-same_lines() {
-  local split lang
-  for split in $SPLITS; do
-    for lang in "$SOURCE_LANG" "$TARGET_LANG"; do
-      [ "$(wc -l <"$1/$split.$lang")" -eq "$(wc -l <"clean/$split.$lang")" ] ||
-        fail "$WORK_DIR/$1/$split.$lang does not have as many lines as clean/$split.$lang"
-    done
-  done
 }
 
 if [ ! -d subwords ]; then
@@ -263,7 +172,7 @@ if [ ! -d subwords ]; then
       apply "$TEXT/$split.$lang" "subwords.part/$split.$lang"
     done
   done
-  same_lines subwords.part
+  same_lines subwords.part "$SOURCE_LANG" "$TARGET_LANG"
   if [ "$PRESET" = wmt16 ]; then
     # The usual cleaning of WMT's training data: 1 to 250 subwords a side, and at most 1.5 times the other side.
     # The text has no tab: check-corpus turned them into spaces.
@@ -285,22 +194,5 @@ fi
 
 # ---- binarise ----
 
-if [ ! -d data-bin ]; then
-  say "binarising with fairseq"
-  rm -rf data-bin.part
-  logged data-bin "$PYTHON" -m fairseq_cli.preprocess --source-lang "$SOURCE_LANG" --target-lang "$TARGET_LANG" \
-    --joined-dictionary --trainpref subwords/train --validpref subwords/valid --testpref subwords/test \
-    --destdir data-bin.part --workers "$WORKERS"
-  mv data-bin.part data-bin
-fi
-
-# ---- what came out ----
-
-cat clean/report.txt
-[ ! -f subwords/report.txt ] || cat subwords/report.txt
-for split in $SPLITS; do
-  say "$split: $(wc -l <"subwords/$split.$SOURCE_LANG") pairs"
-done
-# fairseq adds <s>, <pad>, </s> and <unk>.
-say "joined vocabulary: $(($(wc -l <"data-bin/dict.$TARGET_LANG.txt") + 4)) entries ($SUBWORDS, MERGES=$MERGES)"
-say "ready: $WORK_DIR/data-bin"
+binarise subwords
+report subwords "$SUBWORDS"
