@@ -1,4 +1,4 @@
-"""Package metadata. The way to install everything in the right order is ``make`` or the two commands of the README."""
+"""Package metadata. The way to install everything in the right order is ``make`` or the commands of the README."""
 
 import os
 import re

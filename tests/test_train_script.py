@@ -179,6 +179,8 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
     for kind in ("binary", "real"):
         own[f"alone_{kind}"] = ["--arch", f"transformer_alone{suffix}", "--alone-filter", kind]
         own[f"alone_{kind}"] += ["--alone-inter-dim", "99"]
+        if preset == "wmt16":  # as in the authors' command
+            own[f"alone_{kind}"] += ["--alone-dropout", "0.15", "--alone-dropout-until", "4500"]
     common = {}
     for embedding, command in commands.items():
         common[embedding] = list(command)
@@ -267,12 +269,14 @@ def test_gigaword_is_the_papers_section_3_3(headlines):
         ("factorized", "transformer_factorized_duc", ["--factorized-dim"]),
         ("alone_binary", "transformer_alone_duc", ["--alone-filter", "--alone-dropout"]),
         ("alone_real", "transformer_alone_duc", ["--alone-filter", "--alone-dropout"]),
+        ("alone_share", "transformer_alone_duc", ["--alone-share"]),
     ],
 )
 def test_headline_models_have_any_embedding(headlines, embedding, arch, own):
     _, [command] = headlines.dry_run(EMBEDDING=embedding)
     assert value(command, "--arch") == arch
     assert all(flag in command for flag in own)
+    assert ("--alone-dropout" in command) == ("--alone-dropout" in own)
     assert any(word.startswith("--alone") for word in command) == embedding.startswith("alone")
 
 

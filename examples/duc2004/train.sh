@@ -74,8 +74,8 @@ default_inter_dim=512 default_max_update=0
 arch_conventional=transformer_length_duc arch_alone=transformer_alone_duc arch_factorized=transformer_factorized_duc
 read_sizes
 choose_embedding
-# The paper's dropout inside the embedding network, off after 300 updates.
-[[ $embedding != alone_* ]] || embedding_flags+=(--alone-dropout 0.1 --alone-dropout-until 300)
+# The authors' dropout inside the embedding network, off after 300 updates.
+[[ $embedding != alone_@(binary|real) ]] || embedding_flags+=(--alone-dropout 0.1 --alone-dropout-until 300)
 
 length=${LENGTH:-$default_length}
 case $length in

@@ -44,7 +44,7 @@ class AloneFamily(EmbeddingFamily):
                             help="do not train the base vector (the paper's ablation)")
         parser.add_argument("--alone-share", type=float, metavar="SHARE",
                             help="size of the embedding, that of a table V x D_e = 1, at most 0.75: chooses D_o, "
-                                 "D_inter and free rows so that the model learns nearly as fast as with a table; "
+                                 "D_inter and free rows so that the model learns about as fast as with a table; "
                                  "without it the settings are the paper's")
         parser.add_argument("--alone-free-rows", metavar="K[xD],...",
                             help="the first words of the dictionary, which are the most frequent, have a trained "
@@ -125,6 +125,8 @@ def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:
     for name, value in (("base_dim", args.alone_base_dim), ("inter_dim", args.alone_inter_dim), ("free_rows", rows)):
         if value is not None:
             raise SettingError(name, "follows from --alone-share; give one of the two")
+    if args.alone_num_layers != 2:
+        raise SettingError("num_layers", f"must be 2 with --alone-share, got {args.alone_num_layers}")
     return AloneBudget.of_share(share, num_embeddings, embed_dim)
 
 

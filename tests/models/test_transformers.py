@@ -378,6 +378,10 @@ def test_flags_that_need_a_table_are_refused(arch, flags, words):
         (["--alone-share", "0"], "--alone-share must be greater than 0"),
         (["--alone-share", "0.1"], "--alone-share is too small for 50 words"),
         (["--alone-share", "0.75", "--alone-inter-dim", "4"], "--alone-inter-dim follows from --alone-share"),
+        (
+            ["--alone-share", "0.75", "--alone-num-layers", "1"],
+            "--alone-num-layers must be 2 with --alone-share, got 1",
+        ),
         (["--alone-share", "0.75", "--alone-base-dim", "4"], "--alone-base-dim follows from --alone-share"),
         (["--alone-share", "0.75", "--alone-free-rows", "4"], "--alone-free-rows follows from --alone-share"),
     ],
