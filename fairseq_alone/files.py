@@ -1,8 +1,31 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and are known to be writable before any work is done for them."""
 
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterable
+
+from fairseq_alone.errors import UserError
+
+
+def require_writable(flag: str, path: str | None) -> None:
+    """Raise UserError, which names the flag, when ``path`` is a folder or its folder is not there. None is no file."""
+    if path is None:
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        raise UserError(f"{flag} {path}: is a folder")
+    if not os.path.isdir(folder):
+        raise UserError(f"{flag} {path}: there is no folder {folder}")
+
+
+def require_apart(flag: str, outputs: Iterable[str], inputs: Iterable[str]) -> None:
+    """Raise UserError, which names the flag, when an output is one of the inputs or of the other outputs."""
+    taken = {os.path.realpath(path) for path in inputs}
+    for output in outputs:
+        if os.path.realpath(output) in taken:
+            raise UserError(f"{flag} {output}: would overwrite an input or another output")
+        taken.add(os.path.realpath(output))
 
 
 @contextlib.contextmanager

@@ -214,6 +214,15 @@ def test_training_settings_may_differ(tmp_path):
     assert (tmp_path / "mean.pt").exists()
 
 
+def test_a_run_may_go_on_with_the_other_rebuild(tmp_path):
+    paths = [
+        write_checkpoint(tmp_path / f"{mode}.pt", arch="transformer_alone", alone_rebuild=mode)
+        for mode in ("update", "forward")
+    ]
+    average(paths, str(tmp_path / "mean.pt"))
+    assert (tmp_path / "mean.pt").exists()
+
+
 def test_tied_names_that_differ_are_refused(tmp_path):
     damaged = write_checkpoint(tmp_path / "1.pt", fp16_run=True, change=set_value("decoder.embed_tokens.weight", 3.0))
     with pytest.raises(

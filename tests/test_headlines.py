@@ -140,6 +140,24 @@ def test_one_output_for_each_input(tmp_path, capsys):
     assert headlines(tmp_path, "a\n", "a\n", str(tmp_path / "two")) == 1
     assert "would overwrite" not in capsys.readouterr().err
     assert headlines(tmp_path, "a\n", "a\n") == 0
-    languages = ["--source-lang", "source", "--target-lang", "title"]
-    assert main(["headlines", str(tmp_path / "in"), *languages, "--output", str(tmp_path / "in")]) == 1
-    assert "would overwrite its input" in capsys.readouterr().err
+
+
+def contents(folder):
+    return {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [(["a"], ["a"]), (["a"], ["./a"]), (["a", "b"], ["b", "c"]), (["a", "b"], ["c", "c"]), (["a", "b"], ["c", "a"])],
+)
+def test_no_output_takes_the_place_of_an_input_or_another_output(tmp_path, monkeypatch, capsys, inputs, outputs):
+    monkeypatch.chdir(tmp_path)
+    for name in inputs:
+        write(tmp_path / name, f"text of {name}\n")
+        write(tmp_path / f"{name}.source", f"sentence of {name}\n")
+        write(tmp_path / f"{name}.title", f"headline of {name}\n")
+    before = contents(tmp_path)
+    for command in (["characters"], ["headlines", "--source-lang", "source", "--target-lang", "title"]):
+        assert main([*command[:1], *inputs, "--output", *outputs, *command[1:]]) == 1
+        assert "would overwrite an input or another output" in capsys.readouterr().err
+        assert contents(tmp_path) == before

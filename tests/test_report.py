@@ -1,3 +1,4 @@
+import argparse
 import json
 
 import pytest
@@ -134,6 +135,23 @@ def test_free_rows_count_as_embedding(tmp_path):
     ties = [tie for tie in rows["ties"] if ".free." in tie["stored"][0]]
     assert len(ties) == 3
     assert {tuple(name.split(".")[0] for name in tie["names"]) for tie in ties} == {("encoder", "decoder", "decoder")}
+
+
+def test_the_output_layer_of_fairseqs_lstm_belongs_to_the_embedding(tmp_path):
+    words = 20
+    checkpoint = write_checkpoint(tmp_path / "1.pt")
+    state = torch.load(checkpoint, weights_only=False)
+    state["model"] = {
+        "decoder.embed_tokens.weight": torch.rand(words, 8),
+        "decoder.fc_out.weight": torch.rand(words, 16),
+        "decoder.fc_out.bias": torch.rand(words),
+        "decoder.layers.0.weight_ih": torch.rand(64, 8),
+    }
+    state["cfg"]["model"] = argparse.Namespace(arch="lstm_lm")
+    torch.save(state, checkpoint)
+    described = describe(checkpoint)
+    assert described["parameters"]["embedding"] == words * (8 + 16 + 1)
+    assert described["conventional_embedding_parameters"] == words * (8 + 16)
 
 
 def test_fixed_base_is_no_trained_parameter(tmp_path):

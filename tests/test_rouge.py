@@ -189,6 +189,8 @@ def test_bad_input_is_refused(tmp_path, capsys):
     assert "no headlines" in capsys.readouterr().err
     assert main(["rouge", "--hypotheses", one, "--references", one, "--bytes", "-1"]) == 1
     assert "--bytes" in capsys.readouterr().err
+    assert main(["rouge", "--hypotheses", one, "--references", one, "--output", str(tmp_path / "no" / "file")]) == 1
+    assert "--output" in capsys.readouterr().err
 
 
 def test_a_missing_perl_or_module_is_named_with_its_package(tmp_path, monkeypatch):

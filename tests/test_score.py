@@ -136,6 +136,15 @@ def test_bad_files_are_named(files, tmp_path, capsys):
     assert "short has 1 lines, but" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--output", "--hypotheses"])
+def test_a_file_that_cannot_be_written_is_named_before_any_work(files, tmp_path, capsys, monkeypatch, flag):
+    monkeypatch.setattr("fairseq_alone.cli.score.read_lines", None)
+    assert score(files, flag, str(tmp_path / "missing" / "file")) == 1
+    assert f"{flag} {tmp_path}/missing/file: there is no folder {tmp_path}/missing" in capsys.readouterr().err
+    assert score(files, flag, str(tmp_path)) == 1
+    assert f"{flag} {tmp_path}: is a folder" in capsys.readouterr().err
+
+
 def test_examples_are_spread_over_the_test_set():
     assert spread(100, 4) == [0, 25, 50, 75]
     assert spread(2, 10) == [0, 1]

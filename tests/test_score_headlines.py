@@ -116,6 +116,7 @@ def test_bad_headlines_are_refused(files, tmp_path, capsys, headlines, more, mes
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--output", "missing/scores.json"], "there is no folder"),
         (["--plot", "lengths.pdf"], "--plot must end in .png"),
         (["--plot", "missing/lengths.png"], "there is no folder"),
         (["--plot", "lengths.png", "--plot-name", "other"], "no --headlines has this name"),
@@ -123,5 +124,6 @@ def test_bad_headlines_are_refused(files, tmp_path, capsys, headlines, more, mes
 )
 def test_bad_pictures_are_refused(files, tmp_path, monkeypatch, capsys, flags, message):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fairseq_alone.cli.score_headlines.read_lines", None)  # before any work
     assert score(files, "--headlines", "x", "30", files["good"], *flags) == 1
     assert message in capsys.readouterr().err

@@ -12,10 +12,11 @@ import sys
 import torch
 from tqdm import tqdm
 
-from fairseq_alone.cli.checkpoints import model_settings, num_updates, same_bits, tie_groups
+from fairseq_alone.cli.checkpoints import model_settings, num_updates, tie_groups
 from fairseq_alone.compat import load_checkpoint
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.files import replaced_on_success, require_writable
+from fairseq_alone.models.tied_state_dict import same_bits
 from fairseq_alone.modules.filters import fingerprint_difference, read_fingerprint
 
 HELP = "average the tensors of checkpoints of one model"
@@ -27,7 +28,9 @@ _EXAMPLES = {"update": "checkpoint_EPOCH_UPDATE.pt", "epoch": "checkpointEPOCH.p
 # Settings that change what the tensors mean. Others (learning rate, dropout, folders) may differ.
 _SETTING_PREFIXES = ("encoder_", "decoder_", "share_", "alone_", "factorized_", "length_", "no_token_positional")
 _SETTING_NAMES = ("arch", "task", "activation_fn", "layernorm_embedding", "no_scale_embedding", "tie_adaptive_weights")
-_TRAINING_ONLY = re.compile(r"alone_dropout(_until)?|(en|de)coder_layerdrop|(en|de)coder_embed_path")
+_TRAINING_ONLY = re.compile(
+    r"alone_(dropout(_until)?|rebuild)|(en|de)coder_(layerdrop|embed_path)|decoder_dropout_(in|out)"
+)
 
 # Parts of "extra_state" that describe one checkpoint and would be wrong for the mean, or are a second model.
 _NOT_OF_THE_MEAN = ("metrics", "val_loss", "best", "ema", "ema_fp32_params")
@@ -127,7 +130,7 @@ def average(paths: list[str], output: str, quiet: bool = False) -> int:
     for position, path in enumerate(paths):
         if real_paths[position] in real_paths[:position]:
             raise UserError(f"{path} is given twice")
-    _require_writable(output)
+    require_writable("--output", output)
     if os.path.realpath(output) in real_paths:
         # The mean has no optimizer state, so the training could not go on from the replaced file.
         raise UserError(f"--output {output} is one of the checkpoints; choose another name")
@@ -242,11 +245,3 @@ class _Mean:
         raise UserError(
             f"the checkpoints do not belong together: {what} is {ours} in {self.paths[0]} and {theirs} in {path}"
         )
-
-
-def _require_writable(output: str) -> None:
-    folder = os.path.dirname(os.path.abspath(output))
-    if os.path.isdir(output):
-        raise UserError(f"--output {output}: is a folder")
-    if not os.path.isdir(folder):
-        raise UserError(f"--output {output}: there is no folder {folder}")

@@ -9,7 +9,7 @@ import sys
 from tqdm import tqdm
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.files import replaced_on_success, require_apart, require_writable
 
 HELP = "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them"
 
@@ -204,18 +204,11 @@ def check_corpora(
         raise UserError(f"--source-lang and --target-lang are both '{source_lang}'")
     if len(prefixes) != len(outputs):
         raise UserError(f"--output has {len(outputs)} prefixes for {len(prefixes)} corpora; give one for each")
-    inputs = {
-        os.path.realpath(path) for prefix in prefixes for path in input_files(prefix, source_lang, target_lang, tsv)
-    }
-    written = set()
-    for output in outputs:
-        folder = os.path.dirname(os.path.abspath(output))
-        if not os.path.isdir(folder):
-            raise UserError(f"--output {output}: there is no folder {folder}")
-        paths = {os.path.realpath(path) for path in sides(output, source_lang, target_lang)}
-        if paths & (inputs | written):
-            raise UserError(f"--output {output}: would overwrite an input or another output")
-        written |= paths
+    inputs = [path for prefix in prefixes for path in input_files(prefix, source_lang, target_lang, tsv)]
+    written = [path for output in outputs for path in sides(output, source_lang, target_lang)]
+    for path in written:
+        require_writable("--output", path)
+    require_apart("--output", written, inputs)
     dropped = [check(prefix, source_lang, target_lang, quiet, tsv) for prefix in prefixes]
     return [
         write_clean(prefix, source_lang, target_lang, output, lines, quiet, tsv)

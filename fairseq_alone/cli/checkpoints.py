@@ -2,15 +2,13 @@
 
 import argparse
 
-import torch
-from torch import Tensor
-
 from fairseq_alone.errors import UserError
+from fairseq_alone.models.tied_state_dict import same_bits
 
 ENCODER_INPUT = "encoder.embed_tokens"
 DECODER_INPUT = "decoder.embed_tokens"
-# A conventional or tied output layer, and the embedding of an untied computed one.
-OUTPUTS = ("decoder.output_projection", "decoder.output_embedding")
+# A conventional or tied output layer, the embedding of an untied computed one, and the layer of fairseq's own LSTMs.
+OUTPUTS = ("decoder.output_projection", "decoder.output_embedding", "decoder.fc_out")
 
 
 def model_settings(checkpoint: dict) -> dict:
@@ -53,14 +51,6 @@ def num_updates(checkpoint: dict) -> int:
     """Optimizer updates before the checkpoint was written; 0 when it does not say."""
     history = checkpoint.get("optimizer_history") or [{}]
     return int(history[-1].get("num_updates") or 0)
-
-
-def same_bits(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors agree in shape, type and every bit (NaN equals itself)."""
-    if first.shape != second.shape or first.dtype != second.dtype:
-        return False
-    first_bytes, second_bytes = (tensor.reshape(-1).view(torch.uint8) for tensor in (first, second))
-    return torch.equal(first_bytes, second_bytes)
 
 
 def split_name(name: str) -> tuple[str | None, str]:

@@ -7,7 +7,7 @@ from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.report import describe
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.files import replaced_on_success, require_writable
 
 HELP = "compare runs of a recipe: parameters, checkpoint size, perplexity, BLEU, time, sample translations"
 
@@ -26,6 +26,7 @@ def run(args) -> None:
     """Print the table, or JSON, and write it where ``--output`` says."""
     if args.examples < 0:
         raise UserError(f"--examples must not be negative, got {args.examples}")
+    require_writable("--output", args.output)
     results = [
         {"run": name, **read_run(run_dir)}
         for name, run_dir in zip(run_names(args.run_dirs), args.run_dirs, strict=True)

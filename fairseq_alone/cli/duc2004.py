@@ -5,7 +5,7 @@ import os
 from fairseq_alone.cli.check_corpus import read_lines
 from fairseq_alone.cli.headlines import normalize
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.files import replaced_on_success, require_writable
 
 HELP = "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe"
 
@@ -34,6 +34,8 @@ def add_arguments(parser) -> None:
 
 def run(args) -> None:
     """Check all files, then write them."""
+    require_writable("--source", args.source)
+    require_writable("--references", args.references)
     source, *references = (read_all(path) for path in find_files(args.folder))
     source = [normalize(line, args.lowercase) for line in source]
     if args.hide_digits:

@@ -8,7 +8,7 @@ import os
 from fairseq_alone.cli.characters import SPACE
 from fairseq_alone.cli.check_corpus import read_lines, sides
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.files import replaced_on_success, require_apart, require_writable
 
 HELP = "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')"
 
@@ -58,10 +58,15 @@ def run(args) -> None:
     unknown = set(args.drop_unknown) - set(args.prefix)
     if unknown:
         raise UserError(f"--drop-unknown {min(unknown)}: is none of the corpora")
+    inputs, outputs = (
+        [path for name in names for path in sides(name, args.source_lang, args.target_lang)]
+        for names in (args.prefix, args.output)
+    )
+    for path in outputs:
+        require_writable("--output", path)
+    require_apart("--output", outputs, inputs)
     for prefix, output in zip(args.prefix, args.output, strict=True):
         inputs, outputs = (sides(name, args.source_lang, args.target_lang) for name in (prefix, output))
-        if set(inputs) & set(outputs):
-            raise UserError(f"--output {output}: would overwrite its input")
         pairs = read_pairs(inputs, args.quiet)
         counts = write_normalized(pairs, outputs, args.lowercase, prefix in args.drop_unknown)
         report = {"prefix": prefix, **counts}

@@ -5,6 +5,7 @@ import os
 from fairseq_alone.cli.figures import new_figure, save_figure
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
+from fairseq_alone.files import require_writable
 
 HELP = "plot validation loss or perplexity of runs against updates, epochs or hours"
 
@@ -35,9 +36,7 @@ def run(args) -> None:
     picture_format = os.path.splitext(args.output)[1].lstrip(".").lower()
     if picture_format not in _FORMATS:
         raise UserError(f"--output must end in .{', .'.join(_FORMATS)}, got {args.output}")
-    folder = os.path.dirname(os.path.abspath(args.output))
-    if not os.path.isdir(folder):
-        raise UserError(f"--output {args.output}: there is no folder {folder}")
+    require_writable("--output", args.output)
     (x_label, x_of), (y_label, y_of) = _X[args.x], _Y[args.y]
     curves = []
     for name, run_dir in zip(run_names(args.run_dirs), args.run_dirs, strict=True):

@@ -1,7 +1,6 @@
 """``fairseq-alone score-headlines``: ROUGE and length control of generated headlines, beside a lead baseline."""
 
 import json
-import os
 
 from tqdm import tqdm
 
@@ -10,7 +9,7 @@ from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.rouge import MEASURES, add_references, read_references, rouge_155
 from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.files import replaced_on_success, require_writable
 
 HELP = "ROUGE, length variance and share that fit, of headlines at several desired lengths; a table and a picture"
 
@@ -39,6 +38,14 @@ def add_arguments(parser) -> None:
 
 def run(args) -> None:
     """Score, print, write, draw."""
+    require_writable("--output", args.output)
+    drawn = args.plot_name or args.headlines[-1][0]
+    if args.plot:
+        require_writable("--plot", args.plot)
+        if not args.plot.endswith(".png"):
+            raise UserError(f"--plot must end in .png, got {args.plot}")
+        if drawn not in [name for name, _, _ in args.headlines]:
+            raise UserError(f"--plot-name {drawn}: no --headlines has this name")
     sources = read_lines(args.source)
     references = read_references(args.references, expected=len(sources), of=args.source)
     systems = []
@@ -68,7 +75,6 @@ def run(args) -> None:
         with replaced_on_success(args.output) as path, open(path, "w", encoding="utf-8") as file:
             file.write(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if args.plot:
-        drawn = args.plot_name or args.headlines[-1][0]
         plot(args.plot, [(length, lines) for name, length, lines in systems if name == drawn], drawn)
     print(json.dumps(report, indent=1, ensure_ascii=False) if args.json else markdown(report))
 
@@ -173,15 +179,8 @@ def plot(path: str, systems: list[tuple[int | None, list[str]]], name: str) -> N
     """Draw the share of headlines at each length, one curve for each desired length.
 
     Raises:
-        UserError: matplotlib is not installed, ``path`` does not end in .png or has no folder, or nothing to draw.
+        UserError: matplotlib is not installed.
     """
-    if not path.endswith(".png"):
-        raise UserError(f"--plot must end in .png, got {path}")
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise UserError(f"--plot {path}: there is no folder {folder}")
-    if not systems:
-        raise UserError(f"--plot-name {name}: no --headlines has this name")
     figure, axes = new_figure(height=4)
     for number, (length, lines) in enumerate(systems):
         lengths = [len(line) for line in lines]

@@ -37,7 +37,8 @@ class AloneFamily(EmbeddingFamily):
         parser.add_argument("--alone-seed", type=int, metavar="SEED",
                             help="seed of the filters; a checkpoint works with its own seed only")
         parser.add_argument("--alone-dropout", type=float, metavar="P",
-                            help="dropout after the ReLU of the embedding network, on input look-ups only")
+                            help="dropout after the ReLU of the embedding network, on input look-ups only; words "
+                                 "with a free row have none")
         parser.add_argument("--alone-dropout-until", type=int, metavar="N",
                             help="switch that dropout off from update N on; 0 keeps it on")
         parser.add_argument("--alone-fix-base", action="store_true",

@@ -5,9 +5,18 @@ torch writes them once, but fairseq copies key by key when it moves a model off 
 the checkpoint then holds copies, and its moving average of models counts them twice.
 """
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
+
+
+def same_bits(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors agree in shape, type and every bit (NaN equals itself)."""
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    first_bytes, second_bytes = (tensor.reshape(-1).view(torch.uint8) for tensor in (first, second))
+    return torch.equal(first_bytes, second_bytes)
 
 
 def tied_prefixes(model: nn.Module) -> list[tuple[str, str]]:
@@ -31,11 +40,20 @@ def drop_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> dic
 
 
 def restore_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> None:
-    """Undo :func:`drop_tied_names` in place. Keys that are there already stay as they are."""
+    """Undo :func:`drop_tied_names` in place.
+
+    Raises:
+        UserError: the state dict has other values under another name, so it is of a model that is not tied like this.
+    """
     for first, other in tied_prefixes(model):
         start = f"{prefix}{first}."
         for key in [key for key in state_dict if key.startswith(start)]:
-            state_dict.setdefault(f"{prefix}{other}.{key[len(start) :]}", state_dict[key])
+            other_key = f"{prefix}{other}.{key[len(start) :]}"
+            if not same_bits(state_dict.setdefault(other_key, state_dict[key]), state_dict[key]):
+                raise UserError(
+                    f"{key} and {other_key} are one tensor in this model, but differ in the checkpoint: give the tying "
+                    "flags that it was trained with"
+                )
 
 
 class TiedStateDict:

@@ -45,11 +45,15 @@ class AloneBudget:
         values = share * num_embeddings * embedding_dim
         wide = round(_WIDE_VALUES * values / embedding_dim)
         narrow = round(_ROWS_UNTIL * num_embeddings) - wide
-        # The width that spends these values on the rows and their projection.
-        width = round(_NARROW_VALUES * values / (narrow + embedding_dim))
-        left = values - wide * embedding_dim - width * (narrow + embedding_dim)
         base_dim = _BASE * embedding_dim
-        inter_dim = round((left - base_dim) / (base_dim + embedding_dim))
+        # The width that spends these values on the rows and their projection. In small vocabularies the rounding may
+        # take what the network needs; then the rows are one narrower.
+        nearest = round(_NARROW_VALUES * values / (narrow + embedding_dim))
+        for width in (nearest, nearest - 1):
+            left = values - wide * embedding_dim - width * (narrow + embedding_dim)
+            inter_dim = round((left - base_dim) / (base_dim + embedding_dim))
+            if inter_dim >= 1:
+                break
         if min(wide, width, inter_dim) < 1:
             raise SettingError(
                 "share", f"is too small for {num_embeddings} words and vectors of {embedding_dim} values, got {share}"

@@ -68,6 +68,8 @@ class AloneEmbedding(ComputedEmbedding):
             raise SettingError("num_layers", f"must be 1, 2 or 3, got {num_layers}")
         if not 0.0 <= dropout < 1.0:
             raise SettingError("dropout", f"must be at least 0 and less than 1, got {dropout}")
+        if dropout > 0.0 and num_layers == 1:
+            raise SettingError("dropout", f"needs 2 or 3 layers: it comes after the ReLU; got {dropout} with 1 layer")
         if dropout_until < 0:
             raise SettingError("dropout_until", f"must be at least 0, got {dropout_until}")
         most, wanted = settings.num_embeddings - (padding_idx is not None), sum(words for words, _ in free_rows)
@@ -125,7 +127,7 @@ class AloneEmbedding(ComputedEmbedding):
     def input_dropout_is_on(self) -> bool:
         """Whether input look-ups have dropout now: never in evaluation, nor from update ``dropout_until`` on."""
         scheduled = self.dropout_until == 0 or self.num_updates < self.dropout_until
-        return self.training and scheduled and self.dropout > 0.0 and self.num_layers > 1
+        return self.training and scheduled and self.dropout > 0.0
 
     def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
         """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.rows`."""

@@ -44,9 +44,10 @@ def augmented_loss(
         raise ValueError(f"logits over {logits.size(-1)} words do not fit a matrix of {matrix.size(0)} words")
     kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
     distinct, rows = targets.unique(return_inverse=True)
-    matrix = matrix.to(kind)
-    similarities = matrix[distinct] @ matrix.t() / temperature  # (U, D) x (D, V) -> (U, V)
-    values = _DivergenceFromTargets.apply(logits, similarities, rows, temperature)
+    with torch.autocast(logits.device.type, enabled=False):
+        matrix = matrix.to(kind)
+        similarities = matrix[distinct] @ matrix.t() / temperature  # (U, D) x (D, V) -> (U, V)
+        values = _DivergenceFromTargets.apply(logits, similarities, rows, temperature)
     return values if padding_idx is None else values.masked_fill(targets == padding_idx, 0.0)
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_alone.modules.matrix_of_update import MatrixOfUpdate
+from fairseq_alone.modules.matrix_of_update import MatrixOfUpdate, versions
 
 # Activations of one chunk of the matrix, in values. Larger chunks gain no speed and cost memory.
 _CHUNK_VALUES = 2**22
@@ -18,8 +18,8 @@ class ComputedEmbedding(nn.Module):
     ``forward(ids)`` equals ``matrix()[ids]`` whenever dropout is off. Subclasses offer :meth:`rows`.
 
     In evaluation without gradients the matrix is computed once and kept, until the module is trained again, loaded,
-    moved or converted. In training it is computed whenever it is asked for, or once per update: see
-    :meth:`once_per_update`.
+    moved or converted, or a parameter is changed in place (but not by way of its ``.data``). In training it is computed
+    whenever it is asked for, or once per update: see :meth:`once_per_update`.
 
     Args:
         num_embeddings: vocabulary size V.
@@ -37,6 +37,7 @@ class ComputedEmbedding(nn.Module):
         #: Whether an output layer needs the whole matrix anyway, so that look-ups may as well read it.
         self.serves_output = False
         self._cached_matrix: Tensor | None = None
+        self._cached_versions: list[int | None] = []
         self._update: MatrixOfUpdate | None = None
 
     def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
@@ -69,7 +70,10 @@ class ComputedEmbedding(nn.Module):
             return self._update.read()
         if not self._may_cache():
             return self.build_matrix().to(self._dtype())
-        if self._cached_matrix is None:
+        # A moving average of models, for example, changes its parameters in evaluation, without gradients.
+        current = versions(self.parameters())
+        if self._cached_matrix is None or self._cached_versions != current:
+            self._cached_versions = current
             # The cache outlives an autocast region, so it is made in the dtype of the parameters.
             with torch.autocast(self._all_ids().device.type, enabled=False):
                 self._cached_matrix = self._matrix_by_chunks()

@@ -158,7 +158,7 @@ class FilterBank(nn.Module):
             sources = gaussian(generator, settings.filter_std * settings.num_codebooks**-0.5, *columns)
         # (V, M) and (M, c, D_o); naive: one codebook with a column for each word.
         self.register_buffer("codes", torch.from_numpy(codes), persistent=False)
-        self.register_buffer("codebooks", torch.from_numpy(sources), persistent=False)
+        self.register_buffer("codebooks", torch.from_numpy(sources).to(torch.get_default_dtype()), persistent=False)
         # The name holds "version" because fairseq's moving average of models multiplies every other tensor of a state
         # dict by a float. The type is int64 because half() and bfloat16() leave it alone.
         self.register_buffer("filter_version", torch.from_numpy(self._fingerprint(codes, sources)))

@@ -1,9 +1,17 @@
 """The matrix of one optimizer update: built once, read by every micro-batch, its gradient pushed through once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
+
+
+def versions(tensors: Iterable[Tensor]) -> list[int | None]:
+    """What changes when a tensor is changed in place: a guard for what is kept of parameters.
+
+    Not all changes count up: fairseq's optimizers write to ``.data``. Tensors of inference mode do not count at all.
+    """
+    return [None if tensor.is_inference() else tensor._version for tensor in tensors]
 
 
 class MatrixOfUpdate:
@@ -64,11 +72,10 @@ class MatrixOfUpdate:
     def drop(self) -> None:
         """Forget the matrix and its gradient."""
         self._built = self._leaf = self._read = None
-        self._versions: list[int] = []
+        self._versions: list[int | None] = []
 
-    def _current_versions(self) -> list[int]:
-        # Most optimizers count up, though not all (fairseq's write to .data): a guard for loops that are wrong.
-        return [parameter._version for parameter in self._parameters]
+    def _current_versions(self) -> list[int | None]:
+        return versions(self._parameters)
 
 
 def _unchanged(tensor: Tensor) -> Tensor:

@@ -180,6 +180,26 @@ def test_state_dict_of_a_wrapped_model_has_its_prefix():
     assert not any("decoder.embed_tokens" in key for key in keys)
 
 
+@pytest.mark.parametrize("arch", ["transformer_conventional", "transformer_factorized"])
+@pytest.mark.parametrize("saved", ["decoder", "none"])
+def test_a_model_that_is_tied_otherwise_is_not_loaded(arch, saved):
+    """All names are there, but one value would take the place of another."""
+    other = build(arch, *TIE_FLAGS[saved])
+    with pytest.raises(UserError, match="embed_tokens.* are one tensor in this model, but differ in the checkpoint"):
+        build(arch, *TIE_FLAGS["all"]).load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize("arch", ["transformer_alone", "transformer_conventional"])
+def test_copies_of_a_tied_tensor_are_loaded_even_if_not_finite(arch):
+    model = build(arch, *TIE_FLAGS["all"])
+    saved = torch.nn.Module.state_dict(model)  # a copy for each name, as fairseq's own models write them
+    for name in saved:
+        if name.endswith((".w1", ".table")):
+            saved[name] = torch.full_like(saved[name], float("nan"))
+    model.load_state_dict(saved)
+    assert embeddings(model)[0].matrix().isnan().any()
+
+
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("tying", TYINGS)
 def test_half_precision_keeps_the_ties(arch, tying):

@@ -22,6 +22,21 @@ def test_checkpoints_depend_on_these_sizes():
     assert AloneBudget.of_share(0.25, 32000, 512) == AloneBudget(2048, 81, [(2000, 512), (28400, 99)])
 
 
+@pytest.mark.parametrize(("vocabulary", "dim"), [(8000, 64), (300, 32)])
+def test_rounding_refuses_no_share_that_is_large_enough(vocabulary, dim):
+    built = []
+    for percent in range(2, 76):
+        try:
+            budget = AloneBudget.of_share(percent / 100, vocabulary, dim)
+        except SettingError:
+            assert not built
+        else:
+            rows = sum(words * width + (width * dim if width < dim else 0) for words, width in budget.free_rows)
+            built.append(rows + budget.base_dim + budget.inter_dim * (budget.base_dim + dim))
+            assert built[-1] == pytest.approx(percent / 100 * vocabulary * dim, rel=0.06)
+    assert len(built) > 15
+
+
 @pytest.mark.parametrize("share", [0, -0.5, 0.76, float("nan")])
 def test_a_share_out_of_range_is_refused(share):
     with pytest.raises(SettingError, match=r"share must be greater than 0 and at most 0.75, got"):

@@ -91,6 +91,13 @@ def test_half_precision_is_computed_in_float32(inputs):
     assert half.grad.dtype == torch.float16
 
 
+def test_autocast_does_not_reach_it(inputs):
+    logits, targets, matrix = (tensor.float() if tensor.is_floating_point() else tensor for tensor in inputs)
+    expected = augmented_loss(logits, targets, matrix, 1.0, PAD)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(augmented_loss(logits, targets, matrix, 1.0, PAD), expected)
+
+
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_bad_temperature_is_refused(inputs, temperature):
     with pytest.raises(SettingError, match="temperature must be a positive number"):

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.modules import AloneEmbedding, FactorizedEmbedding, FilterSettings, TiedProjection
@@ -103,9 +104,37 @@ def test_eval_matrix_is_computed_once_and_chunked(embedding, monkeypatch):
 
 
 def change_parameters(embedding):
+    """As fairseq's optimizers do: a change of ``.data`` does not count as one of the parameter."""
+    for parameter in embedding.parameters():
+        parameter.data.add_(0.25)
+
+
+def test_a_change_in_place_drops_the_cache(embedding):
+    """A moving average of the model: its parameters change in evaluation, without gradients."""
+    average = AveragedModel(embedding, multi_avg_fn=get_ema_multi_avg_fn(0.5)).eval()
     with torch.no_grad():
-        for parameter in embedding.parameters():
-            parameter.add_(0.25)
+        for _ in range(3):
+            before = average(torch.arange(5)).clone()
+            change_parameters(embedding)
+            average.update_parameters(embedding)
+            assert not torch.equal(average(torch.arange(5)), before)
+            torch.testing.assert_close(average.module.matrix(), average.module.rows(torch.arange(VOCABULARY)))
+
+
+def test_parameters_of_inference_mode_can_be_looked_up(embedding):
+    with torch.inference_mode():
+        other = copy.deepcopy(embedding).eval()
+        torch.testing.assert_close(other(torch.arange(5)), other.matrix()[:5])
+
+
+@pytest.mark.parametrize("kind", ["binary", "real", "naive"])
+def test_the_default_dtype_is_that_of_the_filters_too(kind):
+    torch.set_default_dtype(torch.float64)
+    try:
+        embedding = alone(filter=kind)
+        assert embedding.matrix().dtype == embedding(torch.arange(3)).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("event", ["train", "load", "half", "to"])
@@ -140,12 +169,11 @@ def test_eval_with_gradients_is_differentiable(embedding):
 def test_training_in_evaluation_mode_drops_the_cache(embedding):
     """Fine-tuning without dropout: gradients in eval mode, and a validation after every step."""
     embedding.eval()
-    optimizer = torch.optim.SGD([p for p in embedding.parameters() if p.requires_grad], lr=0.1)
     for _ in range(2):
         with torch.no_grad():
             before = embedding.matrix().clone()
         embedding(torch.tensor([3, 4])).square().sum().backward()
-        optimizer.step()
+        change_parameters(embedding)
         with torch.no_grad():
             assert not torch.equal(embedding.matrix(), before)
 
@@ -292,6 +320,7 @@ def test_a_copied_projection_follows_the_copied_embedding(embedding):
         ({"dropout": 1.0}, "dropout"),
         ({"dropout": -0.1}, "dropout"),
         ({"dropout_until": -1}, "dropout_until"),
+        ({"dropout": 0.1, "num_layers": 1}, "dropout needs 2 or 3 layers"),
     ],
 )
 def test_settings_out_of_range_are_named(settings, name):
