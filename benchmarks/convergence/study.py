@@ -81,21 +81,34 @@ def mean_curve(runs: list[Run]) -> list[float]:
 
 
 def table(groups: dict[str, list[Run]]) -> str:
-    """Markdown: one row for each setting."""
+    """Markdown: one row for each setting. With several seeds: means; behind the last perplexity and BLEU the range."""
     epochs = len(next(iter(groups.values()))[0].perplexities)
     shown = sorted({1, 2, 3, 4, 5, 6, 8, 10, 12, epochs} & set(range(1, epochs + 1)))
     rows = [["setting", "values", "table = 1", "seeds", *(f"epoch {epoch}" for epoch in shown), "BLEU"]]
     for setting, runs in groups.items():
         curve = mean_curve(runs)
         scores = [run.bleu for run in runs if run.bleu is not None]
-        bleu = f"{statistics.mean(scores):.1f}" if scores else "-"
-        if len(scores) > 1:
-            bleu += f" ({min(scores):.1f} to {max(scores):.1f})"
         numbers = [f"{runs[0].embedding_parameters:,}", f"{runs[0].share:.2f}", str(len(runs))]
-        rows.append(
-            [setting, *numbers, *(f"{curve[epoch - 1]:.{1 + (curve[epoch - 1] < 10)}f}" for epoch in shown), bleu]
-        )
+        perplexities = [perplexity_text(curve[epoch - 1]) for epoch in shown]
+        perplexities[-1] += range_text([run.perplexities[-1] for run in runs], perplexity_text)
+        bleu = bleu_text(statistics.mean(scores)) + range_text(scores, bleu_text) if scores else "-"
+        rows.append([setting, *numbers, *perplexities, bleu])
     return markdown_table(rows, left_aligned=1)
+
+
+def perplexity_text(value: float) -> str:
+    """Three digits."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def bleu_text(value: float) -> str:
+    """One digit behind the point: no seed is sure of more."""
+    return f"{value:.1f}"
+
+
+def range_text(values: list[float], text) -> str:
+    """The least and the greatest of several values, in brackets; nothing for one value."""
+    return f" ({text(min(values))} to {text(max(values))})" if len(values) > 1 else ""
 
 
 def draw_curves(groups: dict[str, list[Run]], path: Path) -> None:
