@@ -17,7 +17,7 @@ from fairseq_alone.cli.checkpoints import (
 )
 from fairseq_alone.compat import load_checkpoint
 from fairseq_alone.errors import UserError
-from fairseq_alone.modules.filters import read_fingerprint
+from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
 
 HELP = "show parameters, sizes, settings and tied tensors of checkpoints"
 
@@ -26,13 +26,6 @@ _NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._fl
 
 # The matrix of a regularised projection stands before an output embedding; it is none itself.
 _SQUARE = "square"
-
-# Which of a fingerprint's settings each filter does not use.
-_UNUSED = {
-    "binary": ("filter_std",),
-    "real": ("zero_probability",),
-    "naive": ("num_codebooks", "codebook_size", "filter_std"),
-}
 
 
 def add_arguments(parser) -> None:
@@ -137,7 +130,7 @@ def _embedding(path: str, module: str, model: dict) -> dict:
         "base_dim": filters["base_dim"],
         "inter_dim": layers[0].size(0) if len(layers) > 1 else None,
         "num_layers": len(layers),
-        **{name: None if name in _UNUSED[filters["filter"]] else filters[name] for name in names},
+        **{name: None if name in UNUSED_SETTINGS[filters["filter"]] else filters[name] for name in names},
         "seed": filters["seed"],
         "free_rows": _free_rows(tensors),
     }

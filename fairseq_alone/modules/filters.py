@@ -15,6 +15,13 @@ from fairseq_alone.errors import SettingError
 
 KINDS = ("binary", "real", "naive")
 
+#: Settings that have no effect on filters of a kind.
+UNUSED_SETTINGS = {
+    "binary": ("filter_std",),
+    "real": ("zero_probability",),
+    "naive": ("num_codebooks", "codebook_size", "filter_std"),
+}
+
 # Each purpose draws from a stream of its own, so that more codes never shift the codebooks.
 _CODES, _CODEBOOKS, _NAIVE = range(3)
 _STREAM_STRIDE = 16
@@ -250,11 +257,8 @@ def read_fingerprint(fingerprint: Tensor) -> dict:
 def fingerprint_difference(saved: Tensor, expected: Tensor) -> str | None:
     """What differs between two fingerprints, in words that name the setting; None when they agree."""
     ours, theirs = read_fingerprint(expected), read_fingerprint(saved)
-    unused = {"binary": {"filter_std"}, "real": {"zero_probability"}}.get(
-        ours["filter"], {"num_codebooks", "codebook_size", "filter_std"}
-    )
     for setting in _FIELDS:
-        if setting not in unused and ours[setting] != theirs[setting]:
+        if setting not in UNUSED_SETTINGS[ours["filter"]] and ours[setting] != theirs[setting]:
             name = "the vocabulary size" if setting == "num_embeddings" else setting
             return f"{name} is {theirs[setting]} in the checkpoint and {ours[setting]} in the model"
     samples = saved[len(_FIELDS) :].cpu() - expected[len(_FIELDS) :].cpu()
