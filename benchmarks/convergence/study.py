@@ -19,7 +19,7 @@ from runs import Run, read_finished, read_record, run_name, write_record
 from settings import REGIMES, SETTINGS, Regime, Setting
 from tqdm import tqdm
 
-from fairseq_alone.cli.figures import new_figure, save_figure
+from fairseq_alone.cli.figures import new_figure, save_figure, set_log_scale
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.plot import draw
 from fairseq_alone.files import replaced_on_success
@@ -129,8 +129,8 @@ def draw_map(groups: dict[str, list[Run]], path: Path) -> None:
         axes.plot(*zip(*sorted(places), strict=True), label=series, marker=marker)
     axes.set_xlabel("size of the embedding, conventional table = 1")
     axes.set_ylabel("validation perplexity after the last epoch")
-    axes.set_yscale("log")
-    axes.grid(alpha=0.3, which="both")
+    set_log_scale(axes, (1, 1.5, 2, 3, 5, 7))
+    axes.grid(alpha=0.3)
     axes.legend()
     save_figure(figure, str(path))
 

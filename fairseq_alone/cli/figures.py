@@ -25,6 +25,16 @@ def new_figure(height: float):
     return figure, figure.add_subplot()
 
 
+def set_log_scale(axes, labels: tuple[float, ...]) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at these multiples of the powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=labels))
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def save_figure(figure, path: str, picture_format: str = "png") -> None:
     """Write a figure, whole or not at all."""
     with replaced_on_success(path) as part:

@@ -2,7 +2,7 @@
 
 import os
 
-from fairseq_alone.cli.figures import new_figure, save_figure
+from fairseq_alone.cli.figures import new_figure, save_figure, set_log_scale
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_writable
@@ -62,13 +62,8 @@ def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_s
         # Markers tell the lines apart in black and white, too.
         axes.plot(xs, ys, label=name, marker=markers[number % len(markers)], markersize=4, linewidth=1.5)
     if log_scale:
-        from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
-        axes.set_yscale("log")
         # Labels at 1, 2 and 5 only, so that they never overlap.
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        set_log_scale(axes, (1, 2, 5))
     if x_label == "epochs":
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(x_label)
