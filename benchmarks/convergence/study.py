@@ -131,7 +131,8 @@ def draw_map(groups: dict[str, list[Run]], path: Path) -> None:
     axes.set_ylabel("validation perplexity after the last epoch")
     set_log_scale(axes, (1, 1.5, 2, 3, 5, 7))
     axes.grid(alpha=0.3)
-    axes.legend()
+    if points:
+        axes.legend()
     save_figure(figure, str(path))
 
 
