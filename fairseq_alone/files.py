@@ -20,9 +20,10 @@ def require_writable(flag: str, path: str | None) -> None:
 
 
 def require_apart(flag: str, outputs: Iterable[str], inputs: Iterable[str]) -> None:
-    """Raise UserError, which names the flag, when an output is one of the inputs or of the other outputs."""
+    """Raise UserError, which names the flag, when an output is not writable, an input, or another of the outputs."""
     taken = {os.path.realpath(path) for path in inputs}
     for output in outputs:
+        require_writable(flag, output)
         if os.path.realpath(output) in taken:
             raise UserError(f"{flag} {output}: would overwrite an input or another output")
         taken.add(os.path.realpath(output))

@@ -2,7 +2,7 @@
 
 from fairseq_alone.cli.check_corpus import read_lines
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "split text into one token a character, '▁' for the space; --join puts the words together again"
 
@@ -25,8 +25,6 @@ def run(args) -> None:
     """Write each OUTPUT."""
     if len(args.input) != len(args.output):
         raise UserError(f"--output has {len(args.output)} files for {len(args.input)}; give one for each")
-    for path in args.output:
-        require_writable("--output", path)
     require_apart("--output", args.output, args.input)
     convert = join_characters if args.join else split_characters
     for source, target in zip(args.input, args.output, strict=True):

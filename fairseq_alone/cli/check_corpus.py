@@ -9,7 +9,7 @@ import sys
 from tqdm import tqdm
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them"
 
@@ -206,8 +206,6 @@ def check_corpora(
         raise UserError(f"--output has {len(outputs)} prefixes for {len(prefixes)} corpora; give one for each")
     inputs = [path for prefix in prefixes for path in input_files(prefix, source_lang, target_lang, tsv)]
     written = [path for output in outputs for path in sides(output, source_lang, target_lang)]
-    for path in written:
-        require_writable("--output", path)
     require_apart("--output", written, inputs)
     dropped = [check(prefix, source_lang, target_lang, quiet, tsv) for prefix in prefixes]
     return [

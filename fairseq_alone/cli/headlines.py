@@ -8,7 +8,7 @@ import os
 from fairseq_alone.cli.characters import SPACE
 from fairseq_alone.cli.check_corpus import read_lines, sides
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')"
 
@@ -62,8 +62,6 @@ def run(args) -> None:
         [path for name in names for path in sides(name, args.source_lang, args.target_lang)]
         for names in (args.prefix, args.output)
     )
-    for path in outputs:
-        require_writable("--output", path)
     require_apart("--output", outputs, inputs)
     for prefix, output in zip(args.prefix, args.output, strict=True):
         inputs, outputs = (sides(name, args.source_lang, args.target_lang) for name in (prefix, output))

@@ -22,9 +22,10 @@ def warn_unless_sorted(dictionary: Dictionary, band_ends: Iterable[int]) -> None
         band_ends: where each band of rows ends, in words from the beginning, fairseq's own symbols included.
     """
     counts = np.array(dictionary.count[dictionary.nspecial : len(dictionary)], dtype=np.float64)
+    falling = np.sort(counts)[::-1]
     for end in band_ends:
         first = max(end - dictionary.nspecial, 0)
-        covered, possible = counts[:first].sum(), np.sort(counts)[::-1][:first].sum()
+        covered, possible = counts[:first].sum(), falling[:first].sum()
         if covered < _ENOUGH * possible:
             logger.warning(
                 "the dictionary is not sorted by frequency: its first %s words are %.1f%% of the tokens that it "
