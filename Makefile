@@ -1,6 +1,6 @@
 # make            set up .venv
 # make test       set up, then run the tests
-# make demo       set up, then train and compare a conventional and an ALONE Transformer (3 minutes on 2 free cores)
+# make demo       set up, then train and compare a conventional and an ALONE Transformer (4 minutes on 2 cores)
 # make lint       set up, then check the style
 #
 # PYTHON=python3.12 make ... chooses the Python that .venv is made with: 3.11 or 3.12.
