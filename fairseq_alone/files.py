@@ -19,11 +19,21 @@ def require_writable(flag: str, path: str | None) -> None:
         raise UserError(f"{flag} {path}: there is no folder {folder}")
 
 
-def require_apart(flag: str, outputs: Iterable[str], inputs: Iterable[str]) -> None:
-    """Raise UserError, which names the flag, when an output is not writable, an input, or another of the outputs."""
-    taken = {os.path.realpath(path) for path in inputs}
-    for output in outputs:
+def require_apart(outputs: Iterable[tuple[str, str | None]], inputs: Iterable[str | None]) -> None:
+    """Refuse to lose a file: check, before any work is done, that no output is an input or another output.
+
+    Args:
+        outputs: flag and path of each; a path of None is no file, here and in the inputs.
+        inputs: paths that must stay as they are.
+
+    Raises:
+        UserError: names the flag of an output that cannot be written or would replace one of the other files.
+    """
+    taken = {os.path.realpath(path) for path in inputs if path is not None}
+    for flag, output in outputs:
         require_writable(flag, output)
+        if output is None:
+            continue
         if os.path.realpath(output) in taken:
             raise UserError(f"{flag} {output}: would overwrite an input or another output")
         taken.add(os.path.realpath(output))

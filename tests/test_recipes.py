@@ -86,3 +86,25 @@ def test_every_embedding_trains(work, embedding):
 )
 def test_the_scripts_of_a_recipe_can_be_run_and_those_to_be_sourced_cannot(path):
     assert bool(path.stat().st_mode & 0o111) == (path.parent.name != "common")
+
+
+SCRIPTS_WITH_A_PYTHON = (
+    *("wmt_ende/train.sh", "wmt_ende/evaluate.sh"),
+    *("duc2004/train.sh", "duc2004/generate.sh", "duc2004/evaluate.sh"),
+    *("language_model/prepare.sh", "language_model/train.sh", "language_model/evaluate.sh"),
+)
+
+
+@pytest.mark.parametrize("name", SCRIPTS_WITH_A_PYTHON)
+def test_a_python_without_the_packages_is_refused(name, tmp_path):
+    """One sentence names what is missing, and nothing is written. Without -S and -E Python sees its packages."""
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "$@"\n')
+    bare.chmod(0o755)
+    command = ["bash", str(ROOT / "examples" / name), str(tmp_path / "work"), "run"]
+    done = subprocess.run(command, env={**environment(), "PYTHON": str(bare)}, cwd="/", capture_output=True, text=True)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    script_name = name.split("/")[1]
+    assert line.startswith(f"{script_name}: error: PYTHON={bare} has no torch, no fairseq; name the Python")
+    assert not (tmp_path / "work").exists()

@@ -39,11 +39,10 @@ read_arguments() {
 
   [[ $run_name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
     refuse "RUN_NAME may have letters, digits, '.', '_' and '-' and starts with a letter or digit, got '$run_name'"
-  command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+  # shellcheck source=examples/common/package.sh
+  source "$here/package.sh"
   [[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
   work=$(cd "$work" && pwd)
-  # The package beside this script serves when it is not installed.
-  export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH}
   source_lang=$(prepared SOURCE_LANG)
   target_lang=$(prepared TARGET_LANG)
   prepared_preset=$(prepared PRESET)
@@ -265,8 +264,6 @@ train() { # the recipe's own flags for fairseq-train
   check_run
   find_workers
   divide_batch
-  user_dir=$("$python" -m fairseq_alone path) ||
-    refuse "PYTHON=$python has no fairseq_alone with all it needs; name the Python it is installed in"
   command=("$python" -m fairseq_cli.train "$work/data-bin" --user-dir "$user_dir"
     --source-lang "$source_lang" --target-lang "$target_lang"
     --arch "$arch" "${shape[@]}" --tie-embeddings "$tie" "${embedding_flags[@]}"

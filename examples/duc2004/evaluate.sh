@@ -29,12 +29,12 @@ refuse() {
 [[ $# -eq 2 || ($# -eq 3 && $3 == --json) ]] || refuse "usage: evaluate.sh WORK_DIR RUN_NAME [--json]"
 work=$1 run_name=$2 json=${3:-}
 python=${PYTHON:-python}
-command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=examples/common/package.sh
+source "$here/../common/package.sh"
+export PYTHONUTF8=1
 [[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
 work=$(cd "$work" && pwd)
-# The package beside this script serves when it is not installed.
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH} PYTHONUTF8=1
 prepared() { sed -n "s/^$1=//p" "$work/prepare.settings"; }
 source_lang=$(prepared SOURCE_LANG)
 target_lang=$(prepared TARGET_LANG)

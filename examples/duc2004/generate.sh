@@ -41,12 +41,12 @@ for flag in "$@"; do
   esac
 done
 python=${PYTHON:-python}
-command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=examples/common/package.sh
+source "$here/../common/package.sh"
+export PYTHONUTF8=1
 [[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
 work=$(cd "$work" && pwd)
-# The package beside this script serves when it is not installed.
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH} PYTHONUTF8=1
 prepared() { sed -n "s/^$1=//p" "$work/prepare.settings"; }
 source_lang=$(prepared SOURCE_LANG)
 target_lang=$(prepared TARGET_LANG)
@@ -106,7 +106,7 @@ for length in "${lengths[@]}"; do
   [[ $length == free ]] || desired=(--desired-length "$length")
   echo "generate.sh: length $length: decoding $(wc -l <"$work/clean/test.$source_lang") sentences with beam $beam"
   # --required-batch-size-multiple 1: without it fairseq leaves out up to 7 sentences.
-  "$python" -m fairseq_cli.generate "$work/data-bin" --user-dir "$("$python" -m fairseq_alone path)" \
+  "$python" -m fairseq_cli.generate "$work/data-bin" --user-dir "$user_dir" \
     --task headline_generation --source-lang "$source_lang" --target-lang "$target_lang" --gen-subset test \
     --path "$run/averaged.pt" --required-batch-size-multiple 1 --max-sentences "${BATCH:-32}" \
     "${device[@]}" "${decoding[@]}" "${desired[@]}" >"$out.generated.part" 2>"$out.log" || {

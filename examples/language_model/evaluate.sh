@@ -24,12 +24,11 @@ refuse() {
 work=$1 run_name=$2
 python=${PYTHON:-python} context=${CONTEXT:-2000}
 [[ $context =~ ^[1-9][0-9]*$ ]] || refuse "CONTEXT must be a positive whole number, got '$context'"
-command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=examples/common/package.sh
+source "$here/../common/package.sh"
 [[ -f $work/clean/counts ]] || refuse "$work/clean/counts is missing; run prepare.sh first"
 work=$(cd "$work" && pwd)
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# The package beside this script serves when it is not installed.
-export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH}
 run=$work/runs/$run_name
 checkpoint=$run/checkpoints/checkpoint_best.pt
 [[ -f $checkpoint ]] || refuse "$checkpoint is missing; run train.sh first"
@@ -45,7 +44,6 @@ rm -f "$run/evaluate.settings" "$run/scores.json"
 
 device=()
 [[ ${CPU:-0} != 1 ]] || device=(--cpu)
-user_dir=$("$python" -m fairseq_alone path)
 entries=()
 for split in valid test; do
   log=$run/eval.$split.log

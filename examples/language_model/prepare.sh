@@ -29,9 +29,8 @@ python=${PYTHON:-python}
 # The same bytes on every machine, whatever its language.
 export PYTHONUTF8=1 LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# The package beside this script serves when it is not installed.
-export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH}
-command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+# shellcheck source=examples/common/package.sh
+source "$here/../common/package.sh"
 for split in train valid test; do
   [[ -f $corpus/$split.txt ]] || refuse "$corpus/$split.txt: there is no such file"
 done

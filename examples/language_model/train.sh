@@ -48,12 +48,11 @@ python=${PYTHON:-python}
 
 [[ $run_name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
   refuse "RUN_NAME may have letters, digits, '.', '_' and '-' and starts with a letter or digit, got '$run_name'"
-command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=examples/common/package.sh
+source "$here/../common/package.sh"
 [[ -d $work/data-bin ]] || refuse "$work/data-bin is missing; run prepare.sh first"
 work=$(cd "$work" && pwd)
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# The package beside this script serves when it is not installed.
-export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH}
 for flag in "${extra_flags[@]}"; do
   case ${flag%%=*} in
     --arch | -a | --tie-embeddings | --share-decoder-input-output-embed | --criterion | --seed | --max-epoch | --cpu)
@@ -131,8 +130,6 @@ device=()
 if [[ ${CPU:-0} == 1 ]] || [[ $("$python" -c 'import torch; print(torch.cuda.is_available())') != True ]]; then
   device=(--cpu --num-workers 0)
 fi
-user_dir=$("$python" -m fairseq_alone path) ||
-  refuse "PYTHON=$python has no fairseq_alone with all it needs; name the Python it is installed in"
 command=("$python" -m fairseq_cli.train "$work/data-bin" --user-dir "$user_dir" --task language_modeling
   --arch "lstm_lm_${embedding%_share}" "${size[@]}" --tie-embeddings "$tie" "${criterion[@]}"
   --decoder-layers 2 --decoder-embed-dim "$units" --decoder-hidden-size "$units"

@@ -27,12 +27,11 @@ refuse() {
 work=$1 run_name=$2
 shift 2
 python=${PYTHON:-python}
-command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=examples/common/package.sh
+source "$here/../common/package.sh"
 [[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
 work=$(cd "$work" && pwd)
-# The package beside this script serves when it is not installed.
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH}
 prepared() { sed -n "s/^$1=//p" "$work/prepare.settings"; }
 source_lang=$(prepared SOURCE_LANG)
 target_lang=$(prepared TARGET_LANG)
@@ -77,7 +76,7 @@ device=()
 [[ ${CPU:-0} != 1 ]] || device=(--cpu)
 echo "evaluate.sh: translating $(wc -l <"$work/clean/test.$target_lang") sentences"
 # --required-batch-size-multiple 1: without it fairseq leaves out up to 7 sentences.
-"$python" -m fairseq_cli.generate "$work/data-bin" --user-dir "$("$python" -m fairseq_alone path)" \
+"$python" -m fairseq_cli.generate "$work/data-bin" --user-dir "$user_dir" \
   --task translation --source-lang "$source_lang" --target-lang "$target_lang" --gen-subset test \
   --path "$run/averaged.pt" --required-batch-size-multiple 1 "${device[@]}" "${decoding[@]}" \
   >"$run/generated.txt.part" 2>"$run/generate.log" || {

@@ -25,7 +25,7 @@ def run(args) -> None:
     """Write each OUTPUT."""
     if len(args.input) != len(args.output):
         raise UserError(f"--output has {len(args.output)} files for {len(args.input)}; give one for each")
-    require_apart("--output", args.output, args.input)
+    require_apart([("--output", path) for path in args.output], args.input)
     convert = join_characters if args.join else split_characters
     for source, target in zip(args.input, args.output, strict=True):
         with replaced_on_success(target) as path, open(path, "w", encoding="utf-8", newline="\n") as file:

@@ -205,8 +205,8 @@ def check_corpora(
     if len(prefixes) != len(outputs):
         raise UserError(f"--output has {len(outputs)} prefixes for {len(prefixes)} corpora; give one for each")
     inputs = [path for prefix in prefixes for path in input_files(prefix, source_lang, target_lang, tsv)]
-    written = [path for output in outputs for path in sides(output, source_lang, target_lang)]
-    require_apart("--output", written, inputs)
+    written = [("--output", path) for output in outputs for path in sides(output, source_lang, target_lang)]
+    require_apart(written, inputs)
     dropped = [check(prefix, source_lang, target_lang, quiet, tsv) for prefix in prefixes]
     return [
         write_clean(prefix, source_lang, target_lang, output, lines, quiet, tsv)

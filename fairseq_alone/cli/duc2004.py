@@ -5,7 +5,7 @@ import os
 from fairseq_alone.cli.check_corpus import read_lines
 from fairseq_alone.cli.headlines import normalize
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe"
 
@@ -34,16 +34,17 @@ def add_arguments(parser) -> None:
 
 def run(args) -> None:
     """Check all files, then write them."""
-    require_writable("--source", args.source)
-    require_writable("--references", args.references)
-    source, *references = (read_all(path) for path in find_files(args.folder))
+    files = find_files(args.folder)
+    copies = [f"{args.references}.{number}" for number in range(REFERENCES)] if args.references else []
+    require_apart([*(("--references", path) for path in copies), ("--source", args.source)], files)
+    source, *references = map(read_all, files)
     source = [normalize(line, args.lowercase) for line in source]
     if args.hide_digits:
         source = ["".join("#" if letter.isdecimal() else letter for letter in line) for line in source]
     if args.source:
         write(args.source, source)
-    for number, lines in enumerate(references if args.references else []):
-        write(f"{args.references}.{number}", [normalize(line, args.lowercase) for line in lines])
+    for path, lines in zip(copies, references if copies else [], strict=True):
+        write(path, [normalize(line, args.lowercase) for line in lines])
     print(f"{args.folder}: {SENTENCES} sentences, {REFERENCES} references each")
 
 

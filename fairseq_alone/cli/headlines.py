@@ -62,7 +62,7 @@ def run(args) -> None:
         [path for name in names for path in sides(name, args.source_lang, args.target_lang)]
         for names in (args.prefix, args.output)
     )
-    require_apart("--output", outputs, inputs)
+    require_apart([("--output", path) for path in outputs], inputs)
     for prefix, output in zip(args.prefix, args.output, strict=True):
         inputs, outputs = (sides(name, args.source_lang, args.target_lang) for name in (prefix, output))
         pairs = read_pairs(inputs, args.quiet)

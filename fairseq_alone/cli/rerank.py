@@ -14,7 +14,7 @@ from tqdm import tqdm
 from fairseq_alone.cli.characters import join_characters
 from fairseq_alone.cli.score import hypothesis_lines, read_lines
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "choose, of n-best headlines, the one that shares most stemmed content words with the source"
 
@@ -33,8 +33,7 @@ def add_arguments(parser) -> None:
 
 def run(args) -> None:
     """Choose, write, print counts."""
-    require_writable("--output", args.output)
-    require_writable("--first", args.first)
+    require_apart([("--output", args.output), ("--first", args.first)], [args.generated, args.source])
     sources = read_lines(args.source)
     candidates = read_nbest(args.generated, expected=len(sources))
     stem = stemmer()

@@ -10,7 +10,7 @@ import tempfile
 from fairseq_alone.cli.rerank import missing
 from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -w 1.2 -b 75) with one or more references"
 
@@ -64,7 +64,7 @@ def add_references(parser) -> None:
 
 def run(args) -> None:
     """Score, print, write."""
-    require_writable("--output", args.output)
+    require_apart([("--output", args.output)], [args.hypotheses, *args.references])
     hypotheses = read_lines(args.hypotheses)
     references = read_references(args.references, expected=len(hypotheses), of=args.hypotheses)
     scores = rouge_155(hypotheses, references, args.bytes)

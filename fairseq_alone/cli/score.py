@@ -9,7 +9,7 @@ from sacremoses import MosesDetokenizer
 from tqdm import tqdm
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "BLEU and chrF (SacreBLEU, detokenised, cased) of fairseq-generate's output"
 
@@ -38,8 +38,8 @@ def run(args) -> None:
     """Score, print, and write the files that were asked for."""
     if args.examples < 0:
         raise UserError(f"--examples must not be negative, got {args.examples}")
-    require_writable("--hypotheses", args.hypotheses)
-    require_writable("--output", args.output)
+    outputs = [("--hypotheses", args.hypotheses), ("--output", args.output)]
+    require_apart(outputs, [args.generated, args.reference, args.source])
     references = read_lines(args.reference)
     if not references:
         raise UserError(f"{args.reference} is empty; there is nothing to score")

@@ -9,7 +9,7 @@ from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.rouge import MEASURES, add_references, read_references, rouge_155
 from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "ROUGE, length variance and share that fit, of headlines at several desired lengths; a table and a picture"
 
@@ -38,10 +38,10 @@ def add_arguments(parser) -> None:
 
 def run(args) -> None:
     """Score, print, write, draw."""
-    require_writable("--output", args.output)
+    inputs = [args.source, *args.references, *(path for _, _, path in args.headlines)]
+    require_apart([("--output", args.output), ("--plot", args.plot)], inputs)
     drawn = args.plot_name or args.headlines[-1][0]
     if args.plot:
-        require_writable("--plot", args.plot)
         if not args.plot.endswith(".png"):
             raise UserError(f"--plot must end in .png, got {args.plot}")
         if drawn not in [name for name, _, _ in args.headlines]:

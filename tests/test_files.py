@@ -1,0 +1,38 @@
+"""No command may lose a file: an output that is an input, or another output, is refused before any work is done."""
+
+import shlex
+
+import pytest
+
+from fairseq_alone.cli import main
+
+# Flags of each command with files of the folder below; the last word is the output that would take a file's place.
+LOST = (
+    "score --generated generated --reference text --target-lang de --output text",
+    "score --generated generated --reference text --target-lang de --output ./generated",
+    "score --generated generated --reference text --target-lang de --source other --hypotheses other",
+    "score --generated generated --reference text --target-lang de --hypotheses new --output new",
+    "rerank --generated generated --source text --output text",
+    "rerank --generated generated --source text --output new --first generated",
+    "rerank --generated generated --source text --output new --first new",
+    "rouge --hypotheses text --references other --output text",
+    "rouge --hypotheses text --references text other --output other",
+    "score-headlines --headlines ours 9 text --source other --references other --output text",
+    "score-headlines --headlines ours 9 text --source other --references other --output other",
+    "score-headlines --headlines ours 9 text --source other --references other --output new.png --plot new.png",
+    "duc2004 duc --source duc/input.txt",
+    "duc2004 duc --references new --source new.3",
+)
+
+
+@pytest.mark.parametrize("command", LOST)
+def test_no_output_takes_the_place_of_another_file(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "duc").mkdir()
+    for name in ("generated", "text", "other", "duc/input.txt", *(f"duc/task1_ref{n}.txt" for n in range(4))):
+        (tmp_path / name).write_text(f"H-0\t-0.1\tthe text of {name}\n")
+    before = {path: path.read_bytes() for path in tmp_path.glob("**/*") if path.is_file()}
+    assert main(shlex.split(command)) == 1
+    *_, flag, output = shlex.split(command)
+    assert capsys.readouterr().err.endswith(f"error: {flag} {output}: would overwrite an input or another output\n")
+    assert {path: path.read_bytes() for path in tmp_path.glob("**/*") if path.is_file()} == before
