@@ -1,12 +1,19 @@
 """ALONE as a family of embeddings (Takase and Kobayashi, NeurIPS 2020)."""
 
+import logging
 import re
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
+from fairseq_alone.modules.filters import UNUSED_SETTINGS
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK
+
+logger = logging.getLogger(__name__)
+
+# M, c and p_o are those of the paper (section 3.1).
+_FILTER_DEFAULTS = {"num_codebooks": 8, "codebook_size": 64, "zero_probability": 0.5, "filter_std": 1.0}
 
 
 class AloneFamily(EmbeddingFamily):
@@ -58,7 +65,7 @@ class AloneFamily(EmbeddingFamily):
 
     @classmethod
     def fill_defaults(cls, args, inter_dim: int) -> None:
-        """Fill in the ``--alone-`` flags that were not given. M, c and p_o are those of the paper (section 3.1).
+        """Fill in the ``--alone-`` flags that were not given.
 
         With ``--alone-share`` the sizes that follow from it stay None.
         """
@@ -69,10 +76,8 @@ class AloneFamily(EmbeddingFamily):
         args.alone_inter_dim = getattr(args, "alone_inter_dim", None if sized else inter_dim)
         args.alone_free_rows = getattr(args, "alone_free_rows", None if sized else "0")
         args.alone_num_layers = getattr(args, "alone_num_layers", 2)
-        args.alone_num_codebooks = getattr(args, "alone_num_codebooks", 8)
-        args.alone_codebook_size = getattr(args, "alone_codebook_size", 64)
-        args.alone_zero_probability = getattr(args, "alone_zero_probability", 0.5)
-        args.alone_filter_std = getattr(args, "alone_filter_std", 1.0)
+        for name, default in _FILTER_DEFAULTS.items():
+            setattr(args, f"alone_{name}", getattr(args, f"alone_{name}", default))
         args.alone_seed = getattr(args, "alone_seed", 1)
         args.alone_dropout = getattr(args, "alone_dropout", 0.0)
         args.alone_dropout_until = getattr(args, "alone_dropout_until", 0)
@@ -83,6 +88,10 @@ class AloneFamily(EmbeddingFamily):
     def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> AloneEmbedding:
         """Build an ALONE embedding from the ``--alone-`` flags."""
         sizes = _sizes(args, num_embeddings, embed_dim)
+        for name in UNUSED_SETTINGS.get(args.alone_filter, ()):
+            if getattr(args, f"alone_{name}") != _FILTER_DEFAULTS[name]:
+                flag = f"--alone-{name.replace('_', '-')}"
+                logger.warning("%s has no effect with --alone-filter %s", flag, args.alone_filter)
         settings = FilterSettings(
             num_embeddings=num_embeddings,
             base_dim=sizes.base_dim,

@@ -113,6 +113,26 @@ def test_each_band_of_rows_needs_its_frequent_words(caplog):
     assert "its first 18 words are 61.8% of the tokens that it counts" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("flags", "unused"),
+    [
+        (
+            ["--alone-filter=binary", "--alone-filter-std=2"],
+            "--alone-filter-std has no effect with --alone-filter binary",
+        ),
+        (["--alone-filter=real", "--alone-zero-probability=0.3"], "--alone-zero-probability has no effect with"),
+        (["--alone-filter=naive", "--alone-codebook-size=9"], "--alone-codebook-size has no effect with"),
+        (["--alone-filter=binary", "--alone-filter-std=1", "--alone-codebook-size=9"], None),
+        (["--alone-filter=real", "--alone-filter-std=2"], None),
+    ],
+)
+def test_a_flag_that_the_filter_does_not_use_is_told(flags, unused, caplog):
+    build("transformer_alone", "--share-all-embeddings", *flags)
+    messages = [record.getMessage() for record in caplog.records if "no effect" in record.getMessage()]
+    assert len(messages) == (unused is not None)
+    assert all(message.startswith(unused) for message in messages)
+
+
 def test_the_papers_settings_are_the_defaults():
     embedding = build("transformer_alone", "--share-all-embeddings").encoder.embed_tokens
     assert (embedding.filters.settings.filter, embedding.filters.settings.base_dim) == ("binary", 8)
