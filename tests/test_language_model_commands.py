@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 
@@ -196,6 +197,7 @@ def test_all_five_models_are_trained_and_evaluated(tmp_path):
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     (scripts / "all.sh").write_text((RECIPE / "all.sh").read_text())
+    shutil.copytree(RECIPE.parent / "common", tmp_path / "common")
     for name in ("prepare.sh", "train.sh", "evaluate.sh", "python"):
         (scripts / name).write_text(
             '#!/usr/bin/env bash\nmkdir -p "$CALLS"\n'

@@ -1,26 +1,20 @@
 # What the prepare.sh of the recipes for translation and headlines share; source it. The recipe's script reads its
 # arguments and variables, then calls, in this order:
 #
-#   choose_python, check_merges   PYTHON; MERGES and WORKERS
+#   check_merges, find_package    MERGES and WORKERS; PYTHON
 #   enter_work_dir                make WORK_DIR, go there, keep others out
 #   check_settings OUTCOME...     SETTINGS, and whether those of the outcomes that are there are the same
 #   (the recipe)                  check the input; write_settings; tokenise
 #   learn_pieces, split_into_pieces, same_lines, logged     for its steps
 #   binarise FOLDER, report FOLDER UNITS                    the last two steps
 
+. "$(dirname "${BASH_SOURCE[0]}")/script.sh"
+
 SPLITS="train valid test"
 WORKERS=${WORKERS:-$(nproc)}
-PYTHON=${PYTHON:-python}
 # The same bytes on every machine, whatever its language.
 export PYTHONUTF8=1 LC_ALL=C
-# The package beside this script serves when it is not installed.
-PYTHONPATH=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)${PYTHONPATH:+:$PYTHONPATH}
-export PYTHONPATH
 
-fail() {
-  echo "prepare.sh: error: $*" >&2
-  exit 1
-}
 say() { echo "prepare.sh: $*"; }
 
 # logged NAME COMMAND...: run the command with its messages in prepare.NAME.log; show their end if it fails.
@@ -29,15 +23,13 @@ logged() {
   shift
   "$@" >"$log" 2>&1 || {
     tail -n 5 "$log" >&2
-    fail "the command above failed: $* (all its messages: $log)"
+    refuse "the command above failed: $* (all its messages: $log)"
   }
 }
 
-choose_python() { command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON: there is no such command"; }
-
 check_merges() {
-  [[ $MERGES =~ ^[1-9][0-9]*$ ]] || fail "MERGES=$MERGES is not a positive whole number"
-  [[ $WORKERS =~ ^[1-9][0-9]*$ ]] || fail "WORKERS=$WORKERS is not a positive whole number"
+  [[ $MERGES =~ ^[1-9][0-9]*$ ]] || refuse "MERGES=$MERGES is not a positive whole number"
+  [[ $WORKERS =~ ^[1-9][0-9]*$ ]] || refuse "WORKERS=$WORKERS is not a positive whole number"
 }
 
 enter_work_dir() {
@@ -48,7 +40,7 @@ enter_work_dir() {
   # Two runs at once in one folder would write over each other. The lock ends with this process and its children.
   if command -v flock >/dev/null; then
     exec 9>"$WORK_DIR/.prepare.lock"
-    flock -n 9 || fail "another prepare.sh is running in $WORK_DIR"
+    flock -n 9 || refuse "another prepare.sh is running in $WORK_DIR"
   fi
 }
 
@@ -63,10 +55,10 @@ check_settings() {
     [ ! -e "$outcome" ] || there=1
   done
   [ -n "$there" ] || return 0
-  [ -f prepare.settings ] || fail "$WORK_DIR has data but no prepare.settings; use a new WORK_DIR"
+  [ -f prepare.settings ] || refuse "$WORK_DIR has data but no prepare.settings; use a new WORK_DIR"
   if [ "$SETTINGS" != "$(cat prepare.settings)" ]; then
     difference=$(diff prepare.settings <(echo "$SETTINGS") | sed -n 's/^< /was /p; s/^> /now /p' | paste -sd ';' -) || true
-    fail "$WORK_DIR was made with other settings or data ($difference); use a new WORK_DIR, or delete it"
+    refuse "$WORK_DIR was made with other settings or data ($difference); use a new WORK_DIR, or delete it"
   fi
 }
 
@@ -81,7 +73,7 @@ write_settings() {
 # learn_pieces: MERGES joined pieces from both sides of the clean training set.
 learn_pieces() {
   say "learning $MERGES joined pieces with SentencePiece"
-  "$PYTHON" - "clean/train.$SOURCE_LANG" "clean/train.$TARGET_LANG" "$MERGES" "$WORKERS" <<'PYTHON'
+  "$python" - "clean/train.$SOURCE_LANG" "clean/train.$TARGET_LANG" "$MERGES" "$WORKERS" <<'PYTHON'
 import os
 import sys
 
@@ -107,7 +99,7 @@ PYTHON
 
 # split_into_pieces INPUT OUTPUT
 split_into_pieces() {
-  "$PYTHON" - "$1" "$2" <<'PYTHON'
+  "$python" - "$1" "$2" <<'PYTHON'
 import sys
 
 import sentencepiece
@@ -128,7 +120,7 @@ same_lines() {
   for split in $SPLITS; do
     for lang in "$@"; do
       [ "$(wc -l <"$folder/$split.$lang")" -eq "$(wc -l <"clean/$split.$lang")" ] ||
-        fail "$WORK_DIR/$folder/$split.$lang does not have as many lines as clean/$split.$lang"
+        refuse "$WORK_DIR/$folder/$split.$lang does not have as many lines as clean/$split.$lang"
     done
   done
 }
@@ -138,7 +130,7 @@ binarise() {
   [ ! -d data-bin ] || return 0
   say "binarising with fairseq"
   rm -rf data-bin.part
-  logged data-bin "$PYTHON" -m fairseq_cli.preprocess --source-lang "$SOURCE_LANG" --target-lang "$TARGET_LANG" \
+  logged data-bin "$python" -m fairseq_cli.preprocess --source-lang "$SOURCE_LANG" --target-lang "$TARGET_LANG" \
     --joined-dictionary --trainpref "$1/train" --validpref "$1/valid" --testpref "$1/test" \
     --destdir data-bin.part --workers "$WORKERS"
   mv data-bin.part data-bin

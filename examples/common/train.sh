@@ -7,21 +7,14 @@
 #   choose_embedding        arch, embedding_flags, criterion
 #   train [FLAGS...]        work out the batch, then print the command (DRY_RUN=1) or train
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$(dirname "${BASH_SOURCE[0]}")/script.sh"
+
 recipe_settings=()
 
-refuse() {
-  echo "train.sh: error: $1" >&2
-  exit 1
-}
 with_commas() { sed -e ':a' -e 's/\B[0-9]\{3\}\>/,&/' -e 'ta' <<<"$1"; }
-positive() { # NAME VALUE
-  [[ $2 =~ ^[1-9][0-9]*$ ]] || refuse "$1 must be a positive whole number, got '$2'"
-}
 not_negative() { # NAME VALUE
   [[ $2 =~ ^(0|[1-9][0-9]*)$ ]] || refuse "$1 must be a whole number, got '$2'"
 }
-prepared() { sed -n "s/^$1=//p" "$work/prepare.settings"; } # KEY
 no_effect() { # VARIABLE
   [[ -z ${!1:-} ]] || echo "train.sh: note: $1 has no effect with EMBEDDING=$embedding"
 }
@@ -31,7 +24,6 @@ read_arguments() {
   work=$1 run_name=$2
   shift 2
   extra_flags=("$@")
-  python=${PYTHON:-python}
   embedding=${EMBEDDING:-alone_share}
   tie=${TIE:-all}
   augmented_loss=${AUGMENTED_LOSS:-0}
@@ -39,12 +31,8 @@ read_arguments() {
 
   [[ $run_name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
     refuse "RUN_NAME may have letters, digits, '.', '_' and '-' and starts with a letter or digit, got '$run_name'"
-  # shellcheck source=examples/common/package.sh
-  source "$here/package.sh"
-  [[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
-  work=$(cd "$work" && pwd)
-  source_lang=$(prepared SOURCE_LANG)
-  target_lang=$(prepared TARGET_LANG)
+  find_package
+  enter_prepared "$work"
   prepared_preset=$(prepared PRESET)
   preset=${PRESET:-$prepared_preset}
   [[ $preset == "$prepared_preset" ]] ||

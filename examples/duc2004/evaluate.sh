@@ -21,24 +21,13 @@
 # Time: 14 s for three lengths (800 sentences, three rows of the table each).
 set -euo pipefail
 
-refuse() {
-  echo "evaluate.sh: error: $1" >&2
-  exit 1
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../common/script.sh"
 
 [[ $# -eq 2 || ($# -eq 3 && $3 == --json) ]] || refuse "usage: evaluate.sh WORK_DIR RUN_NAME [--json]"
-work=$1 run_name=$2 json=${3:-}
-python=${PYTHON:-python}
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=examples/common/package.sh
-source "$here/../common/package.sh"
+find_package
 export PYTHONUTF8=1
-[[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
-work=$(cd "$work" && pwd)
-prepared() { sed -n "s/^$1=//p" "$work/prepare.settings"; }
-source_lang=$(prepared SOURCE_LANG)
-target_lang=$(prepared TARGET_LANG)
-run=$work/runs/$run_name
+enter_prepared "$1"
+run=$work/runs/$2 json=${3:-}
 
 # A length is done when its settings are there.
 done_lengths=$(find "$run/headlines/" -maxdepth 1 -name '*.settings' -printf '%f\n' 2>/dev/null | sed 's/\.settings$//' | sort -V | paste -sd ' ') || true

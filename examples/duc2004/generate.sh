@@ -21,13 +21,7 @@
 # Time: 800 sentences of the small preset, length 50, beam 20: 94 s of processor time on one core.
 set -euo pipefail
 
-refuse() {
-  echo "generate.sh: error: $1" >&2
-  exit 1
-}
-positive() { # NAME VALUE
-  [[ $2 =~ ^[1-9][0-9]*$ ]] || refuse "$1 must be a positive whole number, got '$2'"
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../common/script.sh"
 
 [[ $# -ge 2 ]] || refuse "usage: generate.sh WORK_DIR RUN_NAME [fairseq-generate flags...]"
 work=$1 run_name=$2
@@ -40,27 +34,15 @@ for flag in "$@"; do
       refuse "${flag%%=*} is fixed by generate.sh; the other scripts rely on it" ;;
   esac
 done
-python=${PYTHON:-python}
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=examples/common/package.sh
-source "$here/../common/package.sh"
+find_package
 export PYTHONUTF8=1
-[[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
-work=$(cd "$work" && pwd)
-prepared() { sed -n "s/^$1=//p" "$work/prepare.settings"; }
-source_lang=$(prepared SOURCE_LANG)
-target_lang=$(prepared TARGET_LANG)
-run=$work/runs/$run_name
-checkpoints=$run/checkpoints
-
+enter_prepared "$work"
+enter_run "$run_name"
 [[ $(prepared PRESET) == gigaword ]] && average=10 || average=5
-average=${AVERAGE:-$average}
+choose_checkpoints "${AVERAGE:-$average}"
 beam=${BEAM:-20}
-positive AVERAGE "$average"
 positive BEAM "$beam"
 positive BATCH "${BATCH:-32}"
-[[ -f $checkpoints/checkpoint_last.pt ]] || refuse "$checkpoints/checkpoint_last.pt is missing; run train.sh first"
-[[ -f $run/done ]] || echo "generate.sh: the training of $run has not finished; this is the state so far"
 grep -qs '^length=none$' "$run/settings" && lengths=free || lengths="30 50 75"
 read -r -a lengths <<<"${LENGTHS:-$lengths}"
 ((${#lengths[@]})) || refuse "LENGTHS is empty"
@@ -71,11 +53,6 @@ done
 [[ $(prepared TARGET_UNITS) == characters ]] ||
   echo "generate.sh: the headlines of $work are split into SentencePiece's pieces; lengths are counted in pieces"
 
-# One checkpoint per epoch: checkpoint12.pt. A training shorter than an epoch has checkpoint_last.pt only.
-mapfile -t chosen < <(find "$checkpoints/" -maxdepth 1 -regex '.*/checkpoint[0-9]+\.pt' | sort -V | tail -n "$average")
-((${#chosen[@]})) || chosen=("$checkpoints/checkpoint_last.pt")
-((${#chosen[@]} == average)) ||
-  echo "generate.sh: averaging ${#chosen[@]} checkpoint(s), because there are not $average"
 checkpoint_settings=$(cd "$checkpoints" && stat --format 'checkpoint=%n %s bytes %y' "${chosen[@]##*/}")
 
 device=()

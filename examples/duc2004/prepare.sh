@@ -36,7 +36,7 @@ set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/../common/prepare.sh"
 
-[ $# -ge 2 ] && [ $# -le 3 ] || fail "usage: prepare.sh WORK_DIR CORPUS_DIR [DUC_DIR]"
+[ $# -ge 2 ] && [ $# -le 3 ] || refuse "usage: prepare.sh WORK_DIR CORPUS_DIR [DUC_DIR]"
 WORK_DIR=$1
 CORPUS_DIR=$2
 DUC_DIR=${3:-}
@@ -49,16 +49,16 @@ TARGET_LANG=title
 case $PRESET in
   gigaword) DEFAULT_MERGES=16000 ;;
   small) DEFAULT_MERGES=4000 ;;
-  *) fail "PRESET=$PRESET is not one of gigaword, small" ;;
+  *) refuse "PRESET=$PRESET is not one of gigaword, small" ;;
 esac
 MERGES=${MERGES:-$DEFAULT_MERGES}
 check_merges
-[[ $LOWERCASE =~ ^[01]$ ]] || fail "LOWERCASE=$LOWERCASE is not 0 or 1"
+[[ $LOWERCASE =~ ^[01]$ ]] || refuse "LOWERCASE=$LOWERCASE is not 0 or 1"
 case $TARGET_UNITS in
   characters | sentencepiece) ;;
-  *) fail "TARGET_UNITS=$TARGET_UNITS is not one of characters, sentencepiece" ;;
+  *) refuse "TARGET_UNITS=$TARGET_UNITS is not one of characters, sentencepiece" ;;
 esac
-[ -d "$CORPUS_DIR" ] || fail "$CORPUS_DIR: there is no such folder"
+[ -d "$CORPUS_DIR" ] || refuse "$CORPUS_DIR: there is no such folder"
 CORPUS_DIR=$(cd "$CORPUS_DIR" && pwd)
 
 # ---- which form of corpus: its name, and for each split the suffixes of its two files ----
@@ -68,8 +68,8 @@ FORMS=()
 [ ! -f "$CORPUS_DIR/train.source" ] || FORMS+=(parallel)
 [ ! -f "$CORPUS_DIR/train.article.txt" ] || FORMS+=(namas)
 [ ${#FORMS[@]} -ge 1 ] ||
-  fail "$CORPUS_DIR has none of train.tsv, train.source (with train.title), train.article.txt (with train.title.txt)"
-[ ${#FORMS[@]} -eq 1 ] || fail "$CORPUS_DIR has a training set in more than one form (${FORMS[*]}); keep one"
+  refuse "$CORPUS_DIR has none of train.tsv, train.source (with train.title), train.article.txt (with train.title.txt)"
+[ ${#FORMS[@]} -eq 1 ] || refuse "$CORPUS_DIR has a training set in more than one form (${FORMS[*]}); keep one"
 FORM=${FORMS[0]}
 # TEST: the test set comes from CORPUS_DIR.
 [ -z "$DUC_DIR" ] && TEST=1 || TEST=
@@ -86,11 +86,11 @@ suffixes() {
 }
 for split in $CORPUS_SPLITS; do
   for suffix in $(suffixes "$split"); do
-    [ -f "$CORPUS_DIR/$split.$suffix" ] || fail "$CORPUS_DIR/$split.$suffix: there is no such file"
+    [ -f "$CORPUS_DIR/$split.$suffix" ] || refuse "$CORPUS_DIR/$split.$suffix: there is no such file"
   done
 done
-choose_python
-tool() { "$PYTHON" -m fairseq_alone "$@"; }
+find_package
+tool() { "$python" -m fairseq_alone "$@"; }
 # The tool checks the folder, and explains how to get the test set if it is not there.
 [ ! -d "$DUC_DIR" ] || DUC_DIR=$(cd "$DUC_DIR" && pwd)
 
@@ -180,7 +180,7 @@ if [ "$TARGET_UNITS" = characters ] && [ "$FORM" != namas ]; then
     rm -rf tokenized.part
     mkdir tokenized.part
     for split in $SPLITS; do
-      "$PYTHON" -m sacremoses -q -l en -j "$WORKERS" tokenize <"clean/$split.$SOURCE_LANG" >"tokenized.part/$split.$SOURCE_LANG"
+      "$python" -m sacremoses -q -l en -j "$WORKERS" tokenize <"clean/$split.$SOURCE_LANG" >"tokenized.part/$split.$SOURCE_LANG"
     done
     same_lines tokenized.part "$SOURCE_LANG"
     mv tokenized.part tokenized
@@ -191,7 +191,7 @@ fi
 
 if [ "$TARGET_UNITS" = characters ] && [ ! -f codes ]; then
   say "learning $MERGES BPE merges of the source with subword-nmt"
-  logged codes "$PYTHON" -m subword_nmt.learn_bpe -s "$MERGES" --num-workers "$WORKERS" \
+  logged codes "$python" -m subword_nmt.learn_bpe -s "$MERGES" --num-workers "$WORKERS" \
     -i "$TEXT/train.$SOURCE_LANG" -o codes.part
   mv codes.part codes
 fi
@@ -205,7 +205,7 @@ if [ ! -d units ]; then
   for split in $SPLITS; do
     if [ "$TARGET_UNITS" = characters ]; then
       # The word <unk> of NAMAS stays whole: fairseq takes it for its own unknown word.
-      "$PYTHON" -m subword_nmt.apply_bpe -c codes --glossaries '<unk>' --num-workers "$WORKERS" \
+      "$python" -m subword_nmt.apply_bpe -c codes --glossaries '<unk>' --num-workers "$WORKERS" \
         -i "$TEXT/$split.$SOURCE_LANG" -o "units.part/$split.$SOURCE_LANG"
     else
       split_into_pieces "clean/$split.$SOURCE_LANG" "units.part/$split.$SOURCE_LANG"

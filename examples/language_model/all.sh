@@ -16,12 +16,12 @@
 # Time: PRESET=small needs 3 hours of one core, by the times in train.sh.
 set -euo pipefail
 
-[[ $# -eq 2 ]] || {
-  echo "all.sh: error: usage: all.sh WORK_DIR CORPUS_DIR" >&2
-  exit 1
-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-export PYTHON=${PYTHON:-python} QUIET=1
+. "$here/../common/script.sh"
+
+[[ $# -eq 2 ]] || refuse "usage: all.sh WORK_DIR CORPUS_DIR"
+find_package
+export QUIET=1
 gamma=${GAMMA:-0.5}
 "$here/prepare.sh" "$1" "$2"
 work=$(cd "$1" && pwd)
@@ -38,6 +38,5 @@ train al conventional none "$gamma"
 train alone_re alone decoder 0
 
 runs=("$work/runs/baseline" "$work/runs/al" "$work/runs/re" "$work/runs/real" "$work/runs/alone_re")
-export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH}
-"$PYTHON" -m fairseq_alone plot "${runs[@]}" --x epochs --y ppl --output "$work/perplexity.png"
-"$PYTHON" -m fairseq_alone compare "${runs[@]}"
+"$python" -m fairseq_alone plot "${runs[@]}" --x epochs --y ppl --output "$work/perplexity.png"
+"$python" -m fairseq_alone compare "${runs[@]}"

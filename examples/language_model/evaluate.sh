@@ -15,18 +15,13 @@
 # Time: 40 s of one core of an AMD EPYC for the Penn Treebank, both sets together.
 set -euo pipefail
 
-refuse() {
-  echo "evaluate.sh: error: $1" >&2
-  exit 1
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../common/script.sh"
 
 [[ $# -eq 2 ]] || refuse "usage: evaluate.sh WORK_DIR RUN_NAME"
 work=$1 run_name=$2
-python=${PYTHON:-python} context=${CONTEXT:-2000}
+context=${CONTEXT:-2000}
 [[ $context =~ ^[1-9][0-9]*$ ]] || refuse "CONTEXT must be a positive whole number, got '$context'"
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=examples/common/package.sh
-source "$here/../common/package.sh"
+find_package
 [[ -f $work/clean/counts ]] || refuse "$work/clean/counts is missing; run prepare.sh first"
 work=$(cd "$work" && pwd)
 run=$work/runs/$run_name

@@ -18,19 +18,13 @@
 # Expect: 10 s for the Penn Treebank (929,589 words and ends of sentences) on one core.
 set -euo pipefail
 
-refuse() {
-  echo "prepare.sh: error: $*" >&2
-  exit 1
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../common/script.sh"
 
 [[ $# -eq 2 ]] || refuse "usage: prepare.sh WORK_DIR CORPUS_DIR"
 work=$1 corpus=$2
-python=${PYTHON:-python}
 # The same bytes on every machine, whatever its language.
 export PYTHONUTF8=1 LC_ALL=C
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=examples/common/package.sh
-source "$here/../common/package.sh"
+find_package
 for split in train valid test; do
   [[ -f $corpus/$split.txt ]] || refuse "$corpus/$split.txt: there is no such file"
 done

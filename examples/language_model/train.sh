@@ -32,25 +32,16 @@
 #   medium, large   written down for a GPU and not run here.
 set -euo pipefail
 
-refuse() {
-  echo "train.sh: error: $1" >&2
-  exit 1
-}
-positive() { # NAME VALUE
-  [[ $2 =~ ^[1-9][0-9]*$ ]] || refuse "$1 must be a positive whole number, got '$2'"
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../common/script.sh"
 
 [[ $# -ge 2 ]] || refuse "usage: train.sh WORK_DIR RUN_NAME [fairseq-train flags...]"
 work=$1 run_name=$2
 shift 2
 extra_flags=("$@")
-python=${PYTHON:-python}
 
 [[ $run_name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
   refuse "RUN_NAME may have letters, digits, '.', '_' and '-' and starts with a letter or digit, got '$run_name'"
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=examples/common/package.sh
-source "$here/../common/package.sh"
+find_package
 [[ -d $work/data-bin ]] || refuse "$work/data-bin is missing; run prepare.sh first"
 work=$(cd "$work" && pwd)
 for flag in "${extra_flags[@]}"; do

@@ -13,8 +13,11 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../common/script.sh"
+
+find_package
 work=${1:-$here/../../demo}
-export PYTHON=${PYTHON:-python} PRESET=demo
+export PRESET=demo
 models=(conventional alone_share)
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
@@ -53,11 +56,7 @@ while ((${#pids[@]})); do
   show_progress
   for i in "${!pids[@]}"; do
     kill -0 "${pids[i]}" 2>/dev/null && continue
-    wait "${pids[i]}" || {
-      stop
-      echo "demo.sh: error: a training failed; see the message above" >&2
-      exit 1
-    }
+    wait "${pids[i]}" || { stop && refuse "a training failed; see the message above"; }
     unset "pids[i]"
   done
   sleep 1
@@ -68,8 +67,7 @@ for model in "${models[@]}"; do
   "$here/evaluate.sh" "$work" "$model"
 done
 
-export PYTHONPATH=$here/../..${PYTHONPATH:+:$PYTHONPATH}
 echo
-"$PYTHON" -m fairseq_alone compare "${models[@]/#/$work/runs/}" --examples 3 --output "$work/result.md"
+"$python" -m fairseq_alone compare "${models[@]/#/$work/runs/}" --examples 3 --output "$work/result.md"
 echo
 echo "demo.sh: this table is in $work/result.md too"

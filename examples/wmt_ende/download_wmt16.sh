@@ -13,12 +13,9 @@
 # Size: 1.6 GB of archives, 1.5 GB of text. Time: that of the download. A broken download continues where it stopped.
 set -euo pipefail
 
-fail() {
-  echo "download_wmt16.sh: error: $*" >&2
-  exit 1
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../common/script.sh"
 
-[ $# -eq 2 ] || fail "usage: download_wmt16.sh DOWNLOAD_DIR OUT_DIR"
+[ $# -eq 2 ] || refuse "usage: download_wmt16.sh DOWNLOAD_DIR OUT_DIR"
 DOWNLOAD_DIR=$1
 OUT_DIR=$2
 PYTHON=${PYTHON:-python}
@@ -38,13 +35,13 @@ download() {
   echo "download_wmt16.sh: $url"
   curl --fail --location --retry 3 --continue-at - --output "$file.part" "$url" || status=$?
   if [ ! -s "$file.part" ]; then
-    fail "$url: cannot be downloaded (curl status $status); check the network, or give the corpus as CORPUS_DIR"
+    refuse "$url: cannot be downloaded (curl status $status); check the network, or give the corpus as CORPUS_DIR"
   fi
   # A part that was already complete makes curl fail too, so the archive itself decides.
   if ! gzip --test "$file.part" 2>/dev/null; then
-    [ $status -eq 0 ] || fail "$url: the download broke off (curl status $status); run again to continue it"
+    [ $status -eq 0 ] || refuse "$url: the download broke off (curl status $status); run again to continue it"
     rm "$file.part"
-    fail "$url: not a whole archive; it has been deleted, run again to download it anew"
+    refuse "$url: not a whole archive; it has been deleted, run again to download it anew"
   fi
   mv "$file.part" "$file"
 }
@@ -53,11 +50,11 @@ download() {
 extract() {
   local member
   member=$(tar --list --gzip --file "$1" | awk -F / -v name="$2" '$NF == name && !found { print; found = 1 }')
-  [ -n "$member" ] || fail "$1: there is no $2 in the archive"
+  [ -n "$member" ] || refuse "$1: there is no $2 in the archive"
   tar --extract --gzip --to-stdout --file "$1" "$member"
 }
 
-command -v curl >/dev/null || fail "curl is not installed"
+command -v curl >/dev/null || refuse "curl is not installed"
 mkdir -p "$DOWNLOAD_DIR" "$OUT_DIR"
 
 while read -r url corpus; do
@@ -79,9 +76,9 @@ test_set() {
   local split=$1 name=$2 pairs=$3 side
   for side in src:en ref:de; do
     "$PYTHON" -m sacrebleu --test-set "$name" --language-pair en-de --echo "${side%:*}" >"$OUT_DIR/$split.${side#*:}.part" ||
-      fail "SacreBLEU cannot fetch the test set $name; check the network, or give the corpus as CORPUS_DIR"
+      refuse "SacreBLEU cannot fetch the test set $name; check the network, or give the corpus as CORPUS_DIR"
     [ "$(wc -l <"$OUT_DIR/$split.${side#*:}.part")" -eq "$pairs" ] ||
-      fail "$OUT_DIR/$split.${side#*:}.part: the test set $name should have $pairs lines"
+      refuse "$OUT_DIR/$split.${side#*:}.part: the test set $name should have $pairs lines"
     mv "$OUT_DIR/$split.${side#*:}.part" "$OUT_DIR/$split.${side#*:}"
   done
 }

@@ -18,42 +18,20 @@
 # train.sh and demo.sh.
 set -euo pipefail
 
-refuse() {
-  echo "evaluate.sh: error: $1" >&2
-  exit 1
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../common/script.sh"
 
 [[ $# -ge 2 ]] || refuse "usage: evaluate.sh WORK_DIR RUN_NAME [fairseq-generate flags...]"
-work=$1 run_name=$2
+find_package
+enter_prepared "$1"
+enter_run "$2"
 shift 2
-python=${PYTHON:-python}
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=examples/common/package.sh
-source "$here/../common/package.sh"
-[[ -f $work/prepare.settings ]] || refuse "$work/prepare.settings is missing; run prepare.sh first"
-work=$(cd "$work" && pwd)
-prepared() { sed -n "s/^$1=//p" "$work/prepare.settings"; }
-source_lang=$(prepared SOURCE_LANG)
-target_lang=$(prepared TARGET_LANG)
 subwords=$(prepared SUBWORDS)
-run=$work/runs/$run_name
-checkpoints=$run/checkpoints
-
 case $(prepared PRESET) in
   wmt16) average=10 ;;
   small) average=5 ;;
   *) average=3 ;;
 esac
-average=${AVERAGE:-$average}
-[[ $average =~ ^[1-9][0-9]*$ ]] || refuse "AVERAGE must be a positive whole number, got '$average'"
-[[ -f $checkpoints/checkpoint_last.pt ]] || refuse "$checkpoints/checkpoint_last.pt is missing; run train.sh first"
-[[ -f $run/done ]] || echo "evaluate.sh: the training of $run has not finished; this is the state so far"
-
-# One checkpoint per epoch: checkpoint12.pt. A training shorter than an epoch has checkpoint_last.pt only.
-mapfile -t chosen < <(find "$checkpoints" -maxdepth 1 -regex '.*/checkpoint[0-9]+\.pt' | sort -V | tail -n "$average")
-((${#chosen[@]})) || chosen=("$checkpoints/checkpoint_last.pt")
-((${#chosen[@]} == average)) ||
-  echo "evaluate.sh: averaging ${#chosen[@]} checkpoint(s), because there are not $average"
+choose_checkpoints "${AVERAGE:-$average}"
 
 # ---------------------------------------------------------------- skip what is done
 decoding=(--beam "${BEAM:-4}" --lenpen "${LENPEN:-0.6}" --max-sentences "${BATCH:-64}" "$@")

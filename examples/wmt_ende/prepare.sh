@@ -31,7 +31,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/../common/prepare.sh"
 
-[ $# -ge 1 ] && [ $# -le 2 ] || fail "usage: prepare.sh WORK_DIR [CORPUS_DIR]"
+[ $# -ge 1 ] && [ $# -le 2 ] || refuse "usage: prepare.sh WORK_DIR [CORPUS_DIR]"
 WORK_DIR=$1
 CORPUS_DIR=${2:-}
 PRESET=${PRESET:-small}
@@ -43,34 +43,34 @@ case $PRESET in
   wmt16) DEFAULT_MERGES=32000 ;;
   small) DEFAULT_MERGES=8000 ;;
   demo) DEFAULT_MERGES=1000 ;;
-  *) fail "PRESET=$PRESET is not one of wmt16, small, demo" ;;
+  *) refuse "PRESET=$PRESET is not one of wmt16, small, demo" ;;
 esac
 MERGES=${MERGES:-$DEFAULT_MERGES}
 check_merges
 case $SUBWORDS in
   subword-nmt | sentencepiece) ;;
-  *) fail "SUBWORDS=$SUBWORDS is not one of subword-nmt, sentencepiece" ;;
+  *) refuse "SUBWORDS=$SUBWORDS is not one of subword-nmt, sentencepiece" ;;
 esac
-[ "$SOURCE_LANG" != "$TARGET_LANG" ] || fail "SOURCE_LANG and TARGET_LANG are both $SOURCE_LANG"
+[ "$SOURCE_LANG" != "$TARGET_LANG" ] || refuse "SOURCE_LANG and TARGET_LANG are both $SOURCE_LANG"
 if [ "$PRESET" = demo ] || { [ "$PRESET" = wmt16 ] && [ -z "$CORPUS_DIR" ]; }; then
   [ "$SOURCE_LANG-$TARGET_LANG" = en-de ] || [ "$SOURCE_LANG-$TARGET_LANG" = de-en ] ||
-    fail "PRESET=$PRESET has English and German only, but SOURCE_LANG=$SOURCE_LANG and TARGET_LANG=$TARGET_LANG"
+    refuse "PRESET=$PRESET has English and German only, but SOURCE_LANG=$SOURCE_LANG and TARGET_LANG=$TARGET_LANG"
 fi
 if [ "$PRESET" = demo ]; then
-  [ -z "$CORPUS_DIR" ] || fail "PRESET=demo makes its own data; drop CORPUS_DIR ($CORPUS_DIR) or use PRESET=small"
+  [ -z "$CORPUS_DIR" ] || refuse "PRESET=demo makes its own data; drop CORPUS_DIR ($CORPUS_DIR) or use PRESET=small"
 fi
 if [ "$PRESET" = small ]; then
-  [ -n "$CORPUS_DIR" ] || fail "PRESET=small needs CORPUS_DIR: prepare.sh WORK_DIR CORPUS_DIR"
+  [ -n "$CORPUS_DIR" ] || refuse "PRESET=small needs CORPUS_DIR: prepare.sh WORK_DIR CORPUS_DIR"
 fi
 if [ -n "$CORPUS_DIR" ]; then
   for split in $SPLITS; do
     for lang in "$SOURCE_LANG" "$TARGET_LANG"; do
-      [ -f "$CORPUS_DIR/$split.$lang" ] || fail "$CORPUS_DIR/$split.$lang: there is no such file"
+      [ -f "$CORPUS_DIR/$split.$lang" ] || refuse "$CORPUS_DIR/$split.$lang: there is no such file"
     done
   done
   CORPUS_DIR=$(cd "$CORPUS_DIR" && pwd)
 fi
-choose_python
+find_package
 enter_work_dir
 
 print_settings() {
@@ -103,9 +103,9 @@ else
     rm -rf corpus.part
     if [ "$PRESET" = demo ]; then
       say "generating the demo corpus"
-      "$PYTHON" "$HERE/generate_demo_corpus.py" corpus.part >/dev/null
+      "$python" "$HERE/generate_demo_corpus.py" corpus.part >/dev/null
     else
-      PYTHON="$PYTHON" bash "$HERE/download_wmt16.sh" download corpus.part
+      PYTHON="$python" bash "$HERE/download_wmt16.sh" download corpus.part
     fi
     mv corpus.part corpus
   fi
@@ -117,7 +117,7 @@ if [ ! -d clean ]; then
   say "checking $CORPUS"
   rm -rf clean.part
   mkdir clean.part
-  "$PYTHON" -m fairseq_alone check-corpus \
+  "$python" -m fairseq_alone check-corpus \
     "$CORPUS/train" "$CORPUS/valid" "$CORPUS/test" --source-lang "$SOURCE_LANG" --target-lang "$TARGET_LANG" \
     --output clean.part/train clean.part/valid clean.part/test >clean.part/report.txt
   write_settings
@@ -135,7 +135,7 @@ if [ "$SUBWORDS" = subword-nmt ]; then
     mkdir tokenized.part
     for split in $SPLITS; do
       for lang in "$SOURCE_LANG" "$TARGET_LANG"; do
-        "$PYTHON" -m sacremoses -q -l "$lang" -j "$WORKERS" tokenize <"clean/$split.$lang" >"tokenized.part/$split.$lang"
+        "$python" -m sacremoses -q -l "$lang" -j "$WORKERS" tokenize <"clean/$split.$lang" >"tokenized.part/$split.$lang"
       done
     done
     mv tokenized.part tokenized
@@ -147,7 +147,7 @@ fi
 if [ "$SUBWORDS" = subword-nmt ] && [ ! -f codes ]; then
   say "learning $MERGES joined BPE merges with subword-nmt"
   cat "tokenized/train.$SOURCE_LANG" "tokenized/train.$TARGET_LANG" >train.joined.part
-  logged codes "$PYTHON" -m subword_nmt.learn_bpe -s "$MERGES" --num-workers "$WORKERS" -i train.joined.part -o codes.part
+  logged codes "$python" -m subword_nmt.learn_bpe -s "$MERGES" --num-workers "$WORKERS" -i train.joined.part -o codes.part
   rm train.joined.part
   mv codes.part codes
 fi
@@ -157,7 +157,7 @@ fi
 # apply INPUT OUTPUT
 apply() {
   if [ "$SUBWORDS" = subword-nmt ]; then
-    "$PYTHON" -m subword_nmt.apply_bpe -c codes --num-workers "$WORKERS" -i "$1" -o "$2"
+    "$python" -m subword_nmt.apply_bpe -c codes --num-workers "$WORKERS" -i "$1" -o "$2"
   else
     split_into_pieces "$1" "$2"
   fi

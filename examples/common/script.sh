@@ -1,0 +1,58 @@
+# What all scripts of the recipes share; source it before anything else.
+#
+#   refuse SENTENCE...                  stop with the script's name and the sentence
+#   positive NAME VALUE                 refuse a value that is not a positive whole number
+#   find_package                        python: the one that PYTHON names; user_dir: the package, for --user-dir
+#   enter_prepared WORK_DIR             work, source_lang, target_lang; then `prepared KEY` is one of its settings
+#   enter_run RUN_NAME                  run and its checkpoints, of a run in $work that has at least one
+#   choose_checkpoints AVERAGE          chosen: the last AVERAGE of them
+
+refuse() {
+  echo "${0##*/}: error: $*" >&2
+  exit 1
+}
+
+positive() {
+  [[ $2 =~ ^[1-9][0-9]*$ ]] || refuse "$1 must be a positive whole number, got '$2'"
+}
+
+find_package() {
+  local root missing
+  # The package beside the recipes serves, installed or not.
+  root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+  user_dir=$root/fairseq_alone
+  export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+  python=${PYTHON:-python}
+  command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+  # Looks for their folders only: importing them takes seconds.
+  missing=$("$python" -c 'from importlib.util import find_spec
+print(*(name for name in ("torch", "fairseq") if find_spec(name) is None))') || refuse "PYTHON=$python failed"
+  [[ -z $missing ]] ||
+    refuse "PYTHON=$python has no ${missing// /, no }; name the Python that fairseq_alone is installed in"
+}
+
+enter_prepared() {
+  [[ -f $1/prepare.settings ]] || refuse "$1/prepare.settings is missing; run prepare.sh first"
+  work=$(cd "$1" && pwd)
+  source_lang=$(prepared SOURCE_LANG)
+  target_lang=$(prepared TARGET_LANG)
+}
+
+prepared() {
+  sed -n "s/^$1=//p" "$work/prepare.settings"
+}
+
+enter_run() {
+  run=$work/runs/$1
+  checkpoints=$run/checkpoints
+  [[ -f $checkpoints/checkpoint_last.pt ]] || refuse "$checkpoints/checkpoint_last.pt is missing; run train.sh first"
+  [[ -f $run/done ]] || echo "${0##*/}: the training of $run has not finished; this is the state so far"
+}
+
+choose_checkpoints() {
+  positive AVERAGE "$1"
+  # One checkpoint per epoch: checkpoint12.pt. A training shorter than an epoch has checkpoint_last.pt only.
+  mapfile -t chosen < <(find "$checkpoints/" -maxdepth 1 -regex '.*/checkpoint[0-9]+\.pt' | sort -V | tail -n "$1")
+  ((${#chosen[@]})) || chosen=("$checkpoints/checkpoint_last.pt")
+  ((${#chosen[@]} == $1)) || echo "${0##*/}: averaging ${#chosen[@]} checkpoint(s), because there are not $1"
+}
