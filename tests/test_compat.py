@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, environment
+from conftest import ROOT, environment, run
 
 from fairseq_alone import compat
 from fairseq_alone.errors import UserError
@@ -81,6 +81,11 @@ def test_commands_without_fairseq_say_what_to_install(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().startswith("fairseq-alone: error: fairseq is not installed: install torch first")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_torch_without_muon_serves_all_but_the_optimizer_that_needs_it():
+    code = "import torch; vars(torch.optim).pop('Muon', None); from fairseq_alone.optim import adam_muon"
+    run([sys.executable, "-c", code])
 
 
 def test_load_checkpoint_names_what_is_wrong(tmp_path):

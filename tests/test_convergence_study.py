@@ -34,7 +34,7 @@ def test_settings_of_one_share_have_equal_sizes(study, embed_dim):
             assert float(variables["SHARE"]) == setting.share
             continue
         else:
-            given = dict(zip(flags[::2], flags[1::2], strict=True))
+            given = {flag: flags[flags.index(flag) + 1] for flag in flags if flag.startswith("--alone-")}
             base_dim = int(given.get("--alone-base-dim", embed_dim))
             values = int(variables["INTER_DIM"]) * (base_dim + embed_dim) + base_dim
             for band in filter(None, given.get("--alone-free-rows", "").split(",")):

@@ -102,7 +102,8 @@ class Setting:
         return inter_dim
 
 
-_MUON = ("--optimizer", "adam_muon")
+# The last flag is what fairseq wants of it with --fp16, the recipe's default on a GPU.
+_MUON = ("--optimizer", "adam_muon", "--fp16-no-flatten-grads")
 _SHARES = {"half": 0.5, "quarter": 0.25, "eighth": 0.125}
 
 SETTINGS = {"conventional": Setting("conventional", series="conventional")}

@@ -10,8 +10,8 @@
 #   real        one table, augmented loss
 #   alone_re    ALONE in place of the one table, cross-entropy
 #
-# Variables: those of train.sh, except EMBEDDING, TIE, AUGMENTED_LOSS and QUIET; GAMMA, the weight of the augmented loss
-# [0.5]. Run it again after an interruption: it skips what is done.
+# Variables: those of train.sh, except EMBEDDING, TIE, AUGMENTED_LOSS, QUIET and DRY_RUN; GAMMA, the weight of the
+# augmented loss [0.5]. Run it again after an interruption: it skips what is done.
 #
 # Time: PRESET=small needs 3 hours of one core, by the times in train.sh.
 set -euo pipefail

@@ -15,7 +15,7 @@ _X = {
     "hours": ("hours of training", lambda validation: validation.hours),
 }
 _Y = {
-    "loss": ("validation loss (bits per subword)", lambda validation: validation.loss),
+    "loss": ("validation loss (bits per token)", lambda validation: validation.loss),
     "ppl": ("validation perplexity", lambda validation: validation.ppl),
 }
 _FORMATS = ("pdf", "png", "svg")

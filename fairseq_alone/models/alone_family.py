@@ -53,7 +53,7 @@ class AloneFamily(EmbeddingFamily):
         parser.add_argument("--alone-share", type=float, metavar="SHARE",
                             help="size of the embedding, that of a table V x D_e = 1, at most 0.75: chooses D_o, "
                                  "D_inter and free rows so that the model learns about as fast as with a table; "
-                                 "without it the settings are the paper's")
+                                 "the filter is then real unless given; without it the settings are the paper's")
         parser.add_argument("--alone-free-rows", metavar="K[xD],...",
                             help="the first words of the dictionary, which are the most frequent, have a trained "
                                  "vector in place of a computed one: 2000 is 2000 rows of D_e values; 2000,4500x64 "

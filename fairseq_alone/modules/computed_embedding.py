@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_alone.modules.matrix_of_update import MatrixOfUpdate, versions
+from fairseq_alone.modules.matrix_of_update import MatrixOfUpdate
+from fairseq_alone.modules.parameter_state import ParameterState
 
 # Activations of one chunk of the matrix, in values. Larger chunks gain no speed and cost memory.
 _CHUNK_VALUES = 2**22
@@ -18,8 +19,8 @@ class ComputedEmbedding(nn.Module):
     ``forward(ids)`` equals ``matrix()[ids]`` whenever dropout is off. Subclasses offer :meth:`rows`.
 
     In evaluation without gradients the matrix is computed once and kept, until the module is trained again, loaded,
-    moved or converted, or a parameter is changed in place (but not by way of its ``.data``). In training it is computed
-    whenever it is asked for, or once per update: see :meth:`once_per_update`.
+    moved or converted, an optimizer makes a step, or a parameter is replaced or changed in place (but not by way of its
+    ``.data``). In training it is computed whenever it is asked for, or once per update: see :meth:`once_per_update`.
 
     Args:
         num_embeddings: vocabulary size V.
@@ -37,7 +38,7 @@ class ComputedEmbedding(nn.Module):
         #: Whether an output layer needs the whole matrix anyway, so that look-ups may as well read it.
         self.serves_output = False
         self._cached_matrix: Tensor | None = None
-        self._cached_versions: list[int | None] = []
+        self._cached_state: ParameterState | None = None
         self._update: MatrixOfUpdate | None = None
 
     def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
@@ -71,9 +72,8 @@ class ComputedEmbedding(nn.Module):
         if not self._may_cache():
             return self.build_matrix().to(self._dtype())
         # A moving average of models, for example, changes its parameters in evaluation, without gradients.
-        current = versions(self.parameters())
-        if self._cached_matrix is None or self._cached_versions != current:
-            self._cached_versions = current
+        if self._cached_matrix is None or not self._cached_state.is_that_of(self.parameters()):
+            self._cached_state = ParameterState(self.parameters())
             # The cache outlives an autocast region, so it is made in the dtype of the parameters.
             with torch.autocast(self._all_ids().device.type, enabled=False):
                 self._cached_matrix = self._matrix_by_chunks()
@@ -119,6 +119,7 @@ class ComputedEmbedding(nn.Module):
         """Begin what :meth:`once_per_update` does. RuntimeError: it has begun already."""
         if self._update is not None:
             raise RuntimeError("the embedding is within an update already")
+        self._cached_matrix = None
         self._update = MatrixOfUpdate(self.build_matrix, list(self.parameters()), self._dtype())
 
     @property
@@ -193,7 +194,7 @@ class ComputedEmbedding(nn.Module):
 
     def __getstate__(self) -> dict:
         # A copy, like that of fairseq's moving average of models, is in no update.
-        return {**self.__dict__, "_cached_matrix": None, "_update": None}
+        return {**self.__dict__, "_cached_matrix": None, "_cached_state": None, "_update": None}
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""

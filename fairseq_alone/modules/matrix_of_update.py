@@ -1,17 +1,11 @@
 """The matrix of one optimizer update: built once, read by every micro-batch, its gradient pushed through once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-
-def versions(tensors: Iterable[Tensor]) -> list[int | None]:
-    """What changes when a tensor is changed in place: a guard for what is kept of parameters.
-
-    Not all changes count up: fairseq's optimizers write to ``.data``. Tensors of inference mode do not count at all.
-    """
-    return [None if tensor.is_inference() else tensor._version for tensor in tensors]
+from fairseq_alone.modules.parameter_state import versions
 
 
 class MatrixOfUpdate:

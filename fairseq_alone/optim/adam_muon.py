@@ -94,10 +94,10 @@ class AdamAndMuon(torch.optim.Optimizer):
 
     Args:
         adam: updates its parameters; its groups come first.
-        muon: updates the others.
+        muon: torch.optim.Muon, updates the others.
     """
 
-    def __init__(self, adam: torch.optim.Optimizer, muon: torch.optim.Muon):
+    def __init__(self, adam: torch.optim.Optimizer, muon: torch.optim.Optimizer):
         super().__init__(adam.param_groups + muon.param_groups, {})
         self.adam, self.muon = adam, muon
         self._share()

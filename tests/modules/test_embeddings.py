@@ -1,5 +1,6 @@
 """What every computed embedding promises, and ALONE's equations against a plain loop."""
 
+import contextlib
 import copy
 
 import pytest
@@ -119,6 +120,54 @@ def test_a_change_in_place_drops_the_cache(embedding):
             average.update_parameters(embedding)
             assert not torch.equal(average(torch.arange(5)), before)
             torch.testing.assert_close(average.module.matrix(), average.module.rows(torch.arange(VOCABULARY)))
+
+
+def test_other_parameters_in_place_of_the_old_ones_drop_the_cache(embedding):
+    """``torch.func``, a new Parameter, new storage: each gives the matrix of the parameters that are there now."""
+    embedding.eval()
+    names, state = list(dict(embedding.named_parameters())), copy.deepcopy(embedding.state_dict())
+    ids, other = torch.arange(VOCABULARY), copy.deepcopy(embedding)
+
+    def check():
+        torch.testing.assert_close(embedding.matrix(), embedding.rows(ids), rtol=0, atol=1e-5)
+
+    with torch.no_grad():
+        for factor in (1, 2, 3):
+            scaled = {name: factor * state[name] for name in names}
+            found = torch.func.functional_call(embedding, scaled, ids)
+            other.load_state_dict(state | scaled)
+            torch.testing.assert_close(found, other.rows(ids), rtol=0, atol=1e-5)
+        for _ in range(3):
+            module_name, _, name = names[-1].rpartition(".")
+            setattr(
+                embedding.get_submodule(module_name), name, torch.nn.Parameter(0.5 * embedding.get_parameter(names[-1]))
+            )
+            check()
+        for factor in (2.0, 3.0):
+            values = factor * torch.nn.utils.parameters_to_vector(embedding.parameters())
+            torch.nn.utils.vector_to_parameters(values, embedding.parameters())
+            check()
+        copied = copy.deepcopy(embedding)
+        copied.matrix()
+        found = torch.func.functional_call(copied, {names[-1]: 5 * copied.get_parameter(names[-1])}, ids)
+        assert not torch.equal(found, copied.matrix())
+
+
+@pytest.mark.parametrize("in_update", [False, True])
+def test_an_optimizer_that_does_not_count_versions_drops_the_cache(embedding, in_update):
+    """Fused optimizers, and in evaluation mode: nothing but the step tells of the change."""
+    embedding.eval()
+    projection = TiedProjection(embedding)
+    optimizer = torch.optim.AdamW([p for p in embedding.parameters() if p.requires_grad], lr=0.1, fused=True)
+    features = torch.randn(4, DIM, generator=torch.Generator().manual_seed(1))
+    for _ in range(3):
+        with embedding.once_per_update() if in_update else contextlib.nullcontext():
+            projection(features).square().sum().backward()
+        with torch.no_grad():
+            projection(features)  # a metric between the gradient and the step
+        optimizer.step()
+        with torch.no_grad():
+            torch.testing.assert_close(embedding.matrix(), embedding.rows(torch.arange(VOCABULARY)))
 
 
 def test_parameters_of_inference_mode_can_be_looked_up(embedding):
