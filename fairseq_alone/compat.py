@@ -76,6 +76,7 @@ def install() -> None:
     _wrap_object_broadcast()
     _give_numpy_its_old_integer()
     _wrap_updates()
+    _unscale_amp_gradients_once()
     _print_user_errors_as_one_sentence()
 
 
@@ -254,6 +255,19 @@ def _wrap_updates() -> None:
     Trainer.train_step, Trainer.zero_grad = train_step_with_matrices, zero_grad_with_matrices
     FairseqOptimizer.all_reduce_grads = all_reduce_grads_with_matrices
     models.DistributedFairseqModel = wrap_model_with_matrices
+
+
+def _unscale_amp_gradients_once() -> None:
+    # With --amp, gradients are unscaled for clipping under the name of torch's optimizer. fairseq then steps under
+    # another name, so the scaler unscales them again: at a scale of 65536 Adam sees them 65536 times too small, and its
+    # epsilon counts that much more.
+    from fairseq.optim.amp_optimizer import AMPOptimizer
+
+    def step(self):
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    AMPOptimizer.step = step
 
 
 def _give_numpy_its_old_integer() -> None:

@@ -7,7 +7,7 @@ from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.report import describe
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_writable
+from fairseq_alone.files import replaced_on_success, require_apart
 
 HELP = "compare runs of a recipe: parameters, checkpoint size, perplexity, BLEU, time, sample translations"
 
@@ -26,7 +26,8 @@ def run(args) -> None:
     """Print the table, or JSON, and write it where ``--output`` says."""
     if args.examples < 0:
         raise UserError(f"--examples must not be negative, got {args.examples}")
-    require_writable("--output", args.output)
+    inputs = [path for run_dir in args.run_dirs for path in (log_of_run(run_dir), *_paths(run_dir))]
+    require_apart([("--output", args.output)], inputs)
     results = [
         {"run": name, **read_run(run_dir)}
         for name, run_dir in zip(run_names(args.run_dirs), args.run_dirs, strict=True)
@@ -57,13 +58,12 @@ def read_run(run_dir: str) -> dict:
         UserError: the log or the checkpoint is missing or unreadable.
     """
     log = read_training_log(log_of_run(run_dir))
-    averaged, last = os.path.join(run_dir, "averaged.pt"), os.path.join(run_dir, "checkpoints", "checkpoint_last.pt")
+    averaged, last, scores_path = _paths(run_dir)
     sizes = describe(averaged if os.path.exists(averaged) else last)
     settings = sizes["settings"]
     details = [settings["filter"], "free rows" if settings["free_rows"] else None]
     details = ", ".join(filter(None, details))
     kind = f"{settings['embedding']} ({details})" if details else settings["embedding"]
-    scores_path = os.path.join(run_dir, "scores.json")
     scores = {}
     if os.path.exists(scores_path):
         with open(scores_path, encoding="utf-8") as file:
@@ -88,6 +88,11 @@ def read_run(run_dir: str) -> dict:
         "examples": scores.get("examples"),
         "language_model": scores.get("language_model"),
     }
+
+
+def _paths(run_dir: str) -> list[str]:
+    names = ("averaged.pt", os.path.join("checkpoints", "checkpoint_last.pt"), "scores.json")
+    return [os.path.join(run_dir, name) for name in names]
 
 
 _COLUMNS = {

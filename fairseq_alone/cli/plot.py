@@ -5,7 +5,7 @@ import os
 from fairseq_alone.cli.figures import new_figure, save_figure, set_log_scale
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import require_writable
+from fairseq_alone.files import require_apart
 
 HELP = "plot validation loss or perplexity of runs against updates, epochs or hours"
 
@@ -36,7 +36,7 @@ def run(args) -> None:
     picture_format = os.path.splitext(args.output)[1].lstrip(".").lower()
     if picture_format not in _FORMATS:
         raise UserError(f"--output must end in .{', .'.join(_FORMATS)}, got {args.output}")
-    require_writable("--output", args.output)
+    require_apart([("--output", args.output)], map(log_of_run, args.run_dirs))
     (x_label, x_of), (y_label, y_of) = _X[args.x], _Y[args.y]
     curves = []
     for name, run_dir in zip(run_names(args.run_dirs), args.run_dirs, strict=True):

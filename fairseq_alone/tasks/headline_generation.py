@@ -72,14 +72,25 @@ class HeadlineGenerationTask(TranslationTask):
         if desired_length == 0:
             if sample.get("target") is None:
                 raise UserError("--desired-length 0 takes the length of the reference, but here is none: give a length")
-            return sample["target"].ne(self.target_dictionary.pad()).sum(dim=1)  # (B, T) -> (B,)
-        limit = min(int(generator.max_len_a * sources.size(1) + generator.max_len_b), generator.max_len - 1)
-        if desired_length > limit:
+            lengths = sample["target"].ne(self.target_dictionary.pad()).sum(dim=1)  # (B, T) -> (B,)
+        else:
+            lengths = sources.new_full((sources.size(0),), desired_length + 1)
+        limit = self._end_of_search(generator, sources)
+        longest = int(lengths.max()) - 1
+        if longest > limit:
+            what = f"--desired-length {desired_length}"
             raise UserError(
-                f"--desired-length {desired_length} is beyond the end of the search at {limit} tokens: "
-                "see --max-len-b and the model's --max-target-positions"
+                f"{what if desired_length else f'{what}, here {longest},'} is beyond the end of the search at {limit} "
+                "tokens: see --max-len-b, --match-source-len and the model's --max-target-positions"
             )
-        return sources.new_full((sources.size(0),), desired_length + 1)
+        return lengths
+
+    def _end_of_search(self, generator, sources: torch.Tensor) -> int:
+        """How many tokens fairseq's generator writes at most, for sources (B, S)."""
+        if generator.match_source_len:
+            words = sources.ne(self.source_dictionary.pad()) & sources.ne(self.source_dictionary.eos())
+            return int(words.sum(dim=1).max())
+        return min(int(generator.max_len_a * sources.size(1) + generator.max_len_b), generator.max_len - 1)
 
 
 def _check_scoring(desired_length: int | None) -> None:

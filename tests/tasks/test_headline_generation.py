@@ -45,7 +45,7 @@ def batch(task, source_lengths, target_lengths=None):
 class Recorder:
     """Stands for fairseq's generator: remembers the batch it is asked to decode."""
 
-    max_len_a, max_len_b, max_len = 0, 200, 1024
+    max_len_a, max_len_b, max_len, match_source_len = 0, 200, 1024, False
 
     def generate(self, models, sample, **kwargs):
         self.sample = sample
@@ -96,6 +96,27 @@ def test_a_search_that_ends_too_early_is_refused(toy):
     assert lengths_reaching_the_model(toy[1], 200, sample).tolist() == [201, 201]
     with pytest.raises(UserError, match="--desired-length 201 is beyond the end of the search at 200 .* --max-len-b"):
         lengths_reaching_the_model(toy[1], 201, sample)
+
+
+def test_a_reference_beyond_the_end_of_the_search_is_refused(toy):
+    model, task = toy
+    sample = batch(task, [3, 5, 4], [25, 2, 9])
+    task.inference_step(task.build_generator([model], generation(max_len_b=25, desired_length=0)), [model], sample)
+    short = task.build_generator([model], generation(max_len_b=24, desired_length=0))
+    with pytest.raises(UserError, match="--desired-length 0, here 25, is beyond the end of the search at 24 tokens"):
+        task.inference_step(short, [model], sample)
+
+
+def test_the_length_of_the_source_ends_the_search_too(toy):
+    model, task = toy
+    for desired_length in (5, 6):
+        generator = task.build_generator([model], generation(match_source_len=True, desired_length=desired_length))
+        sample = batch(task, [3, 5])
+        if desired_length == 5:
+            task.inference_step(generator, [model], sample)
+        else:
+            with pytest.raises(UserError, match=r"--desired-length 6 is beyond .* at 5 tokens: .*--match-source-len"):
+                task.inference_step(generator, [model], sample)
 
 
 def test_the_flag_and_what_overrides_it(toy):
