@@ -246,6 +246,25 @@ def test_from_a_model_to_a_table(prepared, tmp_path):
     assert (out / "headline_scores.md").read_text() == scored.stdout
     assert (out / "lengths.png").read_bytes()[:4] == b"\x89PNG"
 
+    # In pieces, 9 is no number of characters.
+    settings = work / "prepare.settings"
+    settings.write_text(settings.read_text().replace("TARGET_UNITS=characters", "TARGET_UNITS=sentencepiece"))
+    rows = run("evaluate.sh", work, "tiny").stdout.splitlines()[2:4]
+    assert [[cell.strip() for cell in row.strip("|").split("|")[:2]] for row in rows] == [
+        ["first (9 pieces)", "free"],
+        ["reranked (9 pieces)", "free"],
+    ]
+
+    # Headlines of another beam do not stand in one table with these.
+    for path in list((out / "headlines").glob("9.*")):
+        shutil.copy(path, path.with_name("12" + path.suffix))
+    other = out / "headlines/12.settings"
+    other.write_text(other.read_text().replace("--beam 2", "--beam 3"))
+    refused = run("evaluate.sh", work, "tiny")
+    assert refused.returncode == 1
+    assert "the headlines of the lengths 9 and 12 come from other checkpoints or flags" in refused.stderr
+    assert run("evaluate.sh", work, "tiny", LENGTHS="9").returncode == 0
+
 
 @pytest.mark.parametrize(
     ("flags", "variables", "message"),

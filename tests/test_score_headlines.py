@@ -89,7 +89,7 @@ def test_table_json_and_picture(files, tmp_path, capsys):
     assert cells == ["reranked", "12", "100.00", "100.00", "100.00", "13.0", "2.00", "1.00", "50.0%", "0"]
     assert lines[6].split("|")[2].strip() == "free"
     assert len({len(line) for line in lines[:7]}) == 1
-    assert "2 sentences, 1 reference(s); recall in percent, ROUGE-1.5.5 -m -n 2 -w 1.2 -b 75" in printed
+    assert "2 sentences, 1 reference(s); recall in percent, ROUGE-1.5.5 -m -n 2 -b 75" in printed
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
     assert score(files, *flags, "--json") == 0

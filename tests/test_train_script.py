@@ -409,7 +409,8 @@ def test_run_leaves_log_settings_command_and_done(recipe):
     assert (run / "train.log").read_text() == "hello\nwarning\n"
     assert "hello" in result.stdout
     settings = (run / "settings").read_text()
-    assert "embedding=alone_share\nshare=0.5\ntie=all\naugmented_loss=0\nseed=1\n" in settings
+    assert "embedding=alone_share --alone-share 0.5\ntie=all\naugmented_loss=0\nseed=1\n" in settings
+    assert "\npreset_flags=--encoder-layers 4 " in settings
     assert "flags=--dropout 0.3\n" in settings
     assert (run / "done").read_text() == settings
     command = shlex.split((run / "command").read_text())
@@ -426,20 +427,56 @@ def test_finished_run_is_skipped_and_other_settings_are_refused(recipe):
     assert not (recipe.calls / "rank.0").exists()
     assert "there: seed=1; now: seed=2" in recipe.refused(SEED=2)
     assert "there: flags=; now: flags=--dropout 0.3" in recipe.refused("--dropout", "0.3")
+    assert "there: nothing; now: fp16=0" in recipe.refused(FP16=0)
+    settings = recipe.folder / "runs" / "run" / "settings"
+    # As if another version of the preset had trained it.
+    settings.write_text(settings.read_text().replace("--lr 0.004", "--lr 0.003"))
+    assert "--lr 0.003" in recipe.refused()
+    settings.write_text(settings.read_text().replace("--lr 0.003", "--lr 0.004"))
     # Other hardware is no other setting.
     assert recipe.run(WORKERS=2).returncode == 0
     assert recipe.run(name="other", SEED=2).returncode == 0
 
 
 def test_interrupted_run_goes_on_and_its_log_grows(recipe):
-    failed = recipe.run(TRAINING="echo first; exit 7")
+    run = recipe.folder / "runs" / "run"
+    failed = recipe.run(TRAINING=f"echo first; touch '{run}/checkpoints/checkpoint_last.pt'; exit 7")
     assert failed.returncode == 1
     assert "stopped with status 7; see the messages in" in failed.stderr
-    run = recipe.folder / "runs" / "run"
     assert not (run / "done").exists()
     assert recipe.run(TRAINING="echo second", QUIET=1).returncode == 0
     assert (run / "train.log").read_text() == "first\nsecond\n"
     assert (run / "done").exists()
+
+
+def test_a_run_that_begins_anew_has_a_log_of_its_own(recipe):
+    """Without a checkpoint nothing of the first training is in the second."""
+    run = recipe.folder / "runs" / "run"
+    for text in ("first", "second", "third"):
+        assert recipe.run(TRAINING=f"echo {text}").returncode == 0
+        assert (run / "train.log").read_text() == f"{text}\n"
+        (run / "done").unlink()
+    assert (run / "train.log.old").read_text() == "second\n"
+    assert (run / "train.log.old.~1~").read_text() == "first\n"
+
+
+def test_results_do_not_outlive_the_checkpoints_they_were_made_of(recipe):
+    run = recipe.folder / "runs" / "run"
+    assert recipe.run(TRAINING="exit 7").returncode == 1
+    (run / "headlines").mkdir()
+    results = ("scores.json", "evaluate.settings", "averaged.pt", "headline_scores.json", "headline_scores.md")
+    results += ("headlines/30.settings", "headlines/free.settings")
+    for name in results:
+        (run / name).write_text("of the first part\n")
+    (run / "headlines/30.first").write_text("a headline\n")
+    assert recipe.run(DRY_RUN=1).returncode == 0
+    assert all((run / name).exists() for name in results)
+    assert recipe.run().returncode == 0
+    assert not any((run / name).exists() for name in results)
+    assert (run / "headlines/30.first").exists()
+    (run / "scores.json").write_text("of the whole training\n")
+    assert "nothing to do" in recipe.run().stdout
+    assert (run / "scores.json").exists()
 
 
 def is_alive(pid):

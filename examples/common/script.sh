@@ -6,6 +6,7 @@
 #   enter_prepared WORK_DIR             work, source_lang, target_lang; then `prepared KEY` is one of its settings
 #   enter_run RUN_NAME                  run and its checkpoints, of a run in $work that has at least one
 #   choose_checkpoints AVERAGE          chosen: the last AVERAGE of them
+#   forget_results                      before a training goes on in $run: what was made of its checkpoints until then
 
 refuse() {
   echo "${0##*/}: error: $*" >&2
@@ -47,6 +48,15 @@ enter_run() {
   checkpoints=$run/checkpoints
   [[ -f $checkpoints/checkpoint_last.pt ]] || refuse "$checkpoints/checkpoint_last.pt is missing; run train.sh first"
   [[ -f $run/done ]] || echo "${0##*/}: the training of $run has not finished; this is the state so far"
+}
+
+forget_results() {
+  # They must not stand beside the numbers of later checkpoints. A length of headlines counts by its settings.
+  rm -f "$run"/{scores.json,evaluate.settings,averaged.pt,headline_scores.{json,md}} "$run"/headlines/*.settings
+  # Without a checkpoint the training begins anew, so the epochs of an earlier one must not stay in its log.
+  if [[ -f $run/train.log && ! -f $run/checkpoints/checkpoint_last.pt ]]; then
+    mv --backup=numbered "$run/train.log" "$run/train.log.old"
+  fi
 }
 
 choose_checkpoints() {

@@ -74,7 +74,7 @@ read_sizes() {
 }
 
 choose_embedding() {
-  embedding_flags=() size=
+  embedding_flags=()
   [[ $embedding == factorized ]] || no_effect FACTORIZED_DIM
   [[ $embedding == alone_share ]] || no_effect SHARE
   [[ $embedding != conventional && $embedding != alone_share ]] || no_effect INTER_DIM
@@ -83,14 +83,12 @@ choose_embedding() {
     alone_binary | alone_real)
       arch=$arch_alone
       embedding_flags=(--alone-filter "${embedding#alone_}" --alone-inter-dim "$inter_dim")
-      size=inter_dim=$inter_dim
       ;;
     alone_share)
       share=${SHARE:-0.5}
       [[ $share =~ ^[0-9]*\.?[0-9]+$ ]] || refuse "SHARE must be a number like 0.5, got '$share'"
       arch=$arch_alone
       embedding_flags=(--alone-share "$share")
-      size=share=$share
       ;;
     factorized)
       arch=$arch_factorized
@@ -108,7 +106,6 @@ choose_embedding() {
       fi
       positive FACTORIZED_DIM "$factorized_dim"
       embedding_flags=(--factorized-dim "$factorized_dim")
-      size=factorized_dim=$factorized_dim
       ;;
     *)
       refuse "EMBEDDING must be conventional, factorized, alone_binary, alone_real or alone_share, got '$embedding'"
@@ -137,8 +134,7 @@ check_run() {
   run=$work/runs/$run_name
   settings=$(
     echo "preset=$preset"
-    echo "embedding=$embedding"
-    [[ -z $size ]] || echo "$size"
+    echo "embedding=$embedding ${embedding_flags[*]}"
     echo "tie=$tie"
     echo "augmented_loss=$augmented_loss"
     ((${#recipe_settings[@]} == 0)) || printf '%s\n' "${recipe_settings[@]}"
@@ -147,6 +143,10 @@ check_run() {
     echo "max_update=$max_update"
     echo "max_epoch=$max_epoch"
     echo "dictionary=$(cksum <"$dictionary")"
+    # What the presets say may change from one version to the next.
+    echo "preset_flags=${shape[*]} ${training[*]} ${criterion_flags[*]}"
+    # fp16 is the default on a GPU, and nothing else is possible on a CPU.
+    [[ ${FP16:-1} == 1 ]] || echo "fp16=$FP16"
     echo "flags=${extra_flags[*]}"
   )
   if [[ -f $run/settings ]] && ! difference=$(diff "$run/settings" - <<<"$settings"); then
@@ -283,6 +283,7 @@ run_command() {
     # The lock goes to the children, too: it lasts as long as any of them.
     exec 9>"$run/lock"
     flock --nonblock 9 || refuse "another train.sh is training $run now"
+    forget_results
     echo "$settings" >"$run/settings.part" && mv "$run/settings.part" "$run/settings"
     printf '%q ' "${command[@]}" >"$run/command" && echo >>"$run/command"
     # Not --log-file: fairseq opens that file once more at every epoch, and each line is then written again and again.

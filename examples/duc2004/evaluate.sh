@@ -10,7 +10,7 @@
 #   first      the model's own choice
 #   reranked   after re-ranking
 #
-# ROUGE-1, -2 and -L are recall by the original ROUGE-1.5.5.pl: -m (stemming), -n 2, -w 1.2, -b BYTES, all references.
+# ROUGE-1, -2 and -L are recall by the original ROUGE-1.5.5.pl: -m (stemming), -n 2, -b BYTES, all references.
 # It needs perl with DB_File: Debian's package perl has it (the smaller perl-base does not).
 #
 # Variables (the default in brackets):
@@ -37,8 +37,14 @@ headlines=()
 for length in "${lengths[@]}"; do
   [[ -f $run/headlines/$length.settings ]] ||
     refuse "$run/headlines/$length.settings is missing; run LENGTHS=$length generate.sh first"
+  cmp -s "$run/headlines/$length.settings" "$run/headlines/${lengths[0]}.settings" ||
+    refuse "the headlines of the lengths ${lengths[0]} and $length come from other checkpoints or flags; run generate.sh" \
+      "for both, or choose with LENGTHS"
+  # In pieces a length cannot be compared with characters: then it is in the name of the row only.
+  desired=$length pieces=
+  [[ $length == free || $(prepared TARGET_UNITS) == characters ]] || desired=free pieces=" ($length pieces)"
   for name in first reranked; do
-    headlines+=(--headlines "$name" "$length" "$run/headlines/$length.$name")
+    headlines+=(--headlines "$name$pieces" "$desired" "$run/headlines/$length.$name")
   done
 done
 mapfile -t references < <(find "$work/references/" -name "test.$target_lang.*" | sort -V)
@@ -46,7 +52,7 @@ mapfile -t references < <(find "$work/references/" -name "test.$target_lang.*" |
 
 score() {
   "$python" -m fairseq_alone score-headlines "${headlines[@]}" --source "$work/clean/test.$source_lang" \
-    --references "${references[@]}" --bytes "${BYTES:-75}" --plot "$run/lengths.png" --plot-name reranked \
+    --references "${references[@]}" --bytes "${BYTES:-75}" --plot "$run/lengths.png" --plot-name "reranked$pieces" \
     --output "$run/headline_scores.json" "$@"
 }
 if [[ -n $json ]]; then

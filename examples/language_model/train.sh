@@ -103,6 +103,8 @@ settings=$(
   echo "preset=$preset embedding=$embedding ${size[*]}"
   echo "tie=$tie ${criterion[*]}"
   echo "max_epoch=$epochs seed=$seed"
+  # What the presets say may change from one version to the next.
+  echo "preset_flags=$units $dropout $recurrent $lr $steps $sequences"
   echo "data=$(cksum <"$work/prepare.settings")"
   echo "flags=${extra_flags[*]}"
 )
@@ -143,6 +145,7 @@ mkdir -p "$run/checkpoints"
 # The lock goes to the children, too: it lasts as long as any of them.
 exec 9>"$run/lock"
 flock --nonblock 9 || refuse "another train.sh is training $run now"
+forget_results
 echo "$settings" >"$run/settings.part" && mv "$run/settings.part" "$run/settings"
 printf '%q ' "${command[@]}" >"$run/command" && echo >>"$run/command"
 # Not --log-file: fairseq opens that file once more at every epoch, and each line is then written again and again.

@@ -12,7 +12,7 @@ from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
 
-HELP = "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -w 1.2 -b 75) with one or more references"
+HELP = "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -b 75) with one or more references"
 
 MEASURES = ("ROUGE-1", "ROUGE-2", "ROUGE-L")
 DUC_BYTES = 75
@@ -117,7 +117,8 @@ def rouge_155(hypotheses: list[str], references: list[list[str]], byte_limit: in
         raise UserError("there are no headlines to score")
     if byte_limit < 0:
         raise UserError(f"--bytes must not be negative, got {byte_limit}")
-    options = ["-m", "-n", "2", "-w", "1.2", *(["-b", str(byte_limit)] if byte_limit else [])]
+    # Without DUC's -w 1.2: it is for ROUGE-W, which divides by the length of a reference, even one without a word.
+    options = ["-m", "-n", "2", *(["-b", str(byte_limit)] if byte_limit else [])]
     with tempfile.TemporaryDirectory(prefix="rouge.") as folder:
         os.mkdir(os.path.join(folder, "text"))
         write_list(folder, hypotheses, references, byte_limit)
@@ -131,17 +132,14 @@ def rouge_155(hypotheses: list[str], references: list[list[str]], byte_limit: in
 def write_list(folder: str, hypotheses: list[str], references: list[list[str]], byte_limit: int) -> None:
     """Write each text into a file of its own, and the file ``list``: a hypothesis and its references on each line.
 
-    A reference without a word is left out: it would add nothing to any count, but the script divides by its length.
-
     Raises:
         UserError: no reference of a line has a word, so recall is not defined.
     """
     with open(os.path.join(folder, "list"), "w", encoding="ascii") as file:
         for number, (hypothesis, *of_line) in enumerate(zip(hypotheses, *references, strict=True), start=1):
-            with_words = [text for text in of_line if _ROUGE_WORD.search(text.encode("utf-8")[: byte_limit or None])]
-            if not with_words:
+            if not any(_ROUGE_WORD.search(text.encode("utf-8")[: byte_limit or None]) for text in of_line):
                 raise UserError(f"line {number}: no reference has a word of ASCII letters or digits to score with")
-            texts = [hypothesis, *with_words]
+            texts = [hypothesis, *of_line]
             names = [f"text/{number}.{position}" for position in range(len(texts))]
             for name, text in zip(names, texts, strict=True):
                 with open(os.path.join(folder, name), "wb") as text_file:
