@@ -142,8 +142,6 @@ def _allow_checkpoint_types() -> None:
     import numpy
     import torch
 
-    if not hasattr(torch.serialization, "add_safe_globals"):  # torch before 2.4
-        return
     multiarray = (getattr(numpy, "_core", None) or numpy.core).multiarray
     types = [Namespace, numpy.ndarray, numpy.dtype]
     types += [type(numpy.dtype(kind)) for kind in ("int32", "int64", "float32", "float64", "bool")]
