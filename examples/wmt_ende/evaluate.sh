@@ -37,6 +37,7 @@ choose_checkpoints "${AVERAGE:-$average}"
 decoding=(--beam "${BEAM:-4}" --lenpen "${LENPEN:-0.6}" --max-sentences "${BATCH:-64}" "$@")
 settings=$(
   echo "decoding=${decoding[*]}"
+  echo "test=$(cksum <"$work/data-bin/test.$source_lang-$target_lang.$source_lang.bin")"
   echo "reference=$(cksum <"$work/clean/test.$target_lang")"
   (cd "$checkpoints" && stat --format 'checkpoint=%n %s bytes %y' "${chosen[@]##*/}")
 )
