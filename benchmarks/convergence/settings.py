@@ -116,7 +116,7 @@ for _name, _share in _SHARES.items():
 SETTINGS["rows_for_all_half"] = Setting("alone_real", 0.5, narrow=((1.0, 1.0),))
 SETTINGS["rows_for_all_quarter"] = Setting("alone_real", 0.25, narrow=((1.0, 1.0),))
 SETTINGS["steep_half"] = Setting("alone_real", 0.5, base=4, free=0.5, narrow=((0.75, 0.4), (0.95, 0.06)))
-SETTINGS["fast_table"] = Setting("alone_real", 1.0, free=1.0)
+SETTINGS["fast_table"] = Setting("alone_real", 1.0, free=1.0, series="a table with the step of free rows")
 # One change at a time, at a quarter of the table.
 SETTINGS["real_quarter"] = Setting("alone_real", 0.25)
 SETTINGS["wide_quarter"] = Setting("alone_real", 0.25, base=4)
