@@ -24,7 +24,7 @@ setup(
     packages=find_packages(include=["fairseq_alone", "fairseq_alone.*"]),
     python_requires=">=3.11,<3.13",
     install_requires=[
-        # 2.6 allows a type under a second name in the safe loader. Run with 2.13 only.
+        # 2.6 allows a type under a second name in the safe loader. Tested with 2.13 only.
         "torch>=2.6",
         "fairseq-fixed>=0.12.3.1",
         "numpy",

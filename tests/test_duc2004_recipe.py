@@ -249,7 +249,9 @@ def test_from_a_model_to_a_table(prepared, tmp_path):
     # In pieces, 9 is no number of characters.
     settings = work / "prepare.settings"
     settings.write_text(settings.read_text().replace("TARGET_UNITS=characters", "TARGET_UNITS=sentencepiece"))
+    (out / "lengths.png").unlink()
     rows = run("evaluate.sh", work, "tiny").stdout.splitlines()[2:4]
+    assert not (out / "lengths.png").exists()
     assert [[cell.strip() for cell in row.strip("|").split("|")[:2]] for row in rows] == [
         ["first (9 pieces)", "free"],
         ["reranked (9 pieces)", "free"],

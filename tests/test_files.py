@@ -25,6 +25,13 @@ LOST = (
 )
 
 
+def test_a_folder_is_no_prefix_of_references(tmp_path, capsys):
+    for name in ("input.txt", *(f"task1_ref{n}.txt" for n in range(4))):
+        (tmp_path / name).write_text("text\n")
+    assert main(["duc2004", str(tmp_path), "--references", f"{tmp_path}/"]) == 1
+    assert capsys.readouterr().err.endswith(f"--references {tmp_path}/: is a folder\n")
+
+
 @pytest.mark.parametrize("command", LOST)
 def test_no_output_takes_the_place_of_another_file(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)

@@ -409,7 +409,7 @@ def test_run_leaves_log_settings_command_and_done(recipe):
     assert (run / "train.log").read_text() == "hello\nwarning\n"
     assert "hello" in result.stdout
     settings = (run / "settings").read_text()
-    assert "embedding=alone_share --alone-share 0.5\ntie=all\naugmented_loss=0\nseed=1\n" in settings
+    assert "embedding=alone_share\nshare=0.5\ntie=all\naugmented_loss=0\nseed=1\n" in settings
     assert "\npreset_flags=--encoder-layers 4 " in settings
     assert "flags=--dropout 0.3\n" in settings
     assert (run / "done").read_text() == settings
@@ -432,7 +432,11 @@ def test_finished_run_is_skipped_and_other_settings_are_refused(recipe):
     # As if another version of the preset had trained it.
     settings.write_text(settings.read_text().replace("--lr 0.004", "--lr 0.003"))
     assert "--lr 0.003" in recipe.refused()
-    settings.write_text(settings.read_text().replace("--lr 0.003", "--lr 0.004"))
+    # As if a version had trained it that did not write down what the preset says.
+    without = [line for line in settings.read_text().splitlines() if not line.startswith("preset_flags=")]
+    settings.write_text("\n".join(without) + "\n")
+    assert "nothing to do" in recipe.run().stdout
+    assert "there: seed=1; now: seed=2)" in recipe.refused(SEED=2)
     # Other hardware is no other setting.
     assert recipe.run(WORKERS=2).returncode == 0
     assert recipe.run(name="other", SEED=2).returncode == 0
@@ -447,6 +451,11 @@ def test_interrupted_run_goes_on_and_its_log_grows(recipe):
     assert recipe.run(TRAINING="echo second", QUIET=1).returncode == 0
     assert (run / "train.log").read_text() == "first\nsecond\n"
     assert (run / "done").exists()
+
+
+def test_a_relative_python_is_found_from_any_folder(recipe):
+    assert recipe.run(PYTHON="./python").returncode == 0
+    assert shlex.split((recipe.folder / "runs/run/command").read_text())[0] == str(recipe.folder.parent / "python")
 
 
 def test_a_run_that_begins_anew_has_a_log_of_its_own(recipe):
@@ -465,7 +474,7 @@ def test_results_do_not_outlive_the_checkpoints_they_were_made_of(recipe):
     assert recipe.run(TRAINING="exit 7").returncode == 1
     (run / "headlines").mkdir()
     results = ("scores.json", "evaluate.settings", "averaged.pt", "headline_scores.json", "headline_scores.md")
-    results += ("headlines/30.settings", "headlines/free.settings")
+    results += ("headlines/30.settings", "headlines/free.settings", "lengths.png", "generated.txt", "test.hyp.de")
     for name in results:
         (run / name).write_text("of the first part\n")
     (run / "headlines/30.first").write_text("a headline\n")
@@ -556,6 +565,12 @@ def test_killing_the_script_stops_the_training(recipe):
         ([], {"MAX_EPOCH": "0"}, "the training would never end"),
         ([], {"name": "../x"}, "RUN_NAME may have"),
         ([], {"PYTHON": "/no/python"}, "PYTHON=/no/python is no command"),
+        (
+            [],
+            {"MISSING": "torch fairseq"},
+            "has no torch, no fairseq; name the Python that fairseq_alone is installed in",
+        ),
+        ([], {"FP16": "2"}, "FP16 must be 0 or 1, got '2'"),
         ([], {"TIE": "some"}, "TIE must be all, decoder or none, got 'some'"),
         ([], {"AUGMENTED_LOSS": "-1"}, "AUGMENTED_LOSS must be a number that is not negative"),
         (["--share-all-embeddings"], {}, "--share-all-embeddings is set by the variable TIE"),

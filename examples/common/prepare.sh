@@ -1,7 +1,7 @@
 # What the prepare.sh of the recipes for translation and headlines share; source it. The recipe's script reads its
 # arguments and variables, then calls, in this order:
 #
-#   check_merges, find_package    MERGES and WORKERS; PYTHON
+#   check_merges, find_package    MERGES and WORKERS; python
 #   enter_work_dir                make WORK_DIR, go there, keep others out
 #   check_settings OUTCOME...     SETTINGS, and whether those of the outcomes that are there are the same
 #   (the recipe)                  check the input; write_settings; tokenise

@@ -6,7 +6,8 @@
 #   enter_prepared WORK_DIR             work, source_lang, target_lang; then `prepared KEY` is one of its settings
 #   enter_run RUN_NAME                  run and its checkpoints, of a run in $work that has at least one
 #   choose_checkpoints AVERAGE          chosen: the last AVERAGE of them
-#   forget_results                      before a training goes on in $run: what was made of its checkpoints until then
+#   refuse_other_settings               refuse a $run that was trained with other settings than $settings
+#   forget_results                      remove what was made of the checkpoints in $run, before a training goes on there
 
 refuse() {
   echo "${0##*/}: error: $*" >&2
@@ -25,6 +26,9 @@ find_package() {
   export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
   python=${PYTHON:-python}
   command -v "$python" >/dev/null || refuse "PYTHON=$python is no command; name the Python that has fairseq_alone"
+  # The scripts change the folder.
+  [[ $python != */* ]] || python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")
+  export PYTHON=$python
   # Looks for their folders only: importing them takes seconds.
   missing=$("$python" -c 'from importlib.util import find_spec
 print(*(name for name in ("torch", "fairseq") if find_spec(name) is None))') || refuse "PYTHON=$python failed"
@@ -50,9 +54,21 @@ enter_run() {
   [[ -f $run/done ]] || echo "${0##*/}: the training of $run has not finished; this is the state so far"
 }
 
+refuse_other_settings() {
+  [[ -f $run/settings ]] || return 0
+  local now=$settings difference old new
+  # Runs of earlier versions do not say what their preset was.
+  grep -q '^preset_flags=' "$run/settings" || now=$(grep -v '^preset_flags=' <<<"$settings")
+  difference=$(diff "$run/settings" - <<<"$now") && return 0
+  old=$(sed -n 's/^< //p' <<<"$difference" | paste -sd ' ')
+  new=$(sed -n 's/^> //p' <<<"$difference" | paste -sd ' ')
+  refuse "$run was trained with other settings (there: ${old:-nothing}; now: ${new:-nothing}); choose another RUN_NAME"
+}
+
 forget_results() {
   # They must not stand beside the numbers of later checkpoints. A length of headlines counts by its settings.
-  rm -f "$run"/{scores.json,evaluate.settings,averaged.pt,headline_scores.{json,md}} "$run"/headlines/*.settings
+  rm -f "$run"/{scores.json,evaluate.settings,averaged.pt,generated.txt,headline_scores.{json,md},lengths.png} \
+    "$run"/test.hyp.* "$run"/headlines/*.settings
   # Without a checkpoint the training begins anew, so the epochs of an earlier one must not stay in its log.
   if [[ -f $run/train.log && ! -f $run/checkpoints/checkpoint_last.pt ]]; then
     mv --backup=numbered "$run/train.log" "$run/train.log.old"

@@ -70,11 +70,12 @@ read_sizes() {
   not_negative MAX_UPDATE "$max_update"
   not_negative MAX_EPOCH "$max_epoch"
   not_negative SEED "$seed"
+  [[ ${FP16:-1} == [01] ]] || refuse "FP16 must be 0 or 1, got '$FP16'"
   ((max_update || max_epoch)) || refuse "MAX_UPDATE and MAX_EPOCH are both 0, so the training would never end"
 }
 
 choose_embedding() {
-  embedding_flags=()
+  embedding_flags=() size=
   [[ $embedding == factorized ]] || no_effect FACTORIZED_DIM
   [[ $embedding == alone_share ]] || no_effect SHARE
   [[ $embedding != conventional && $embedding != alone_share ]] || no_effect INTER_DIM
@@ -83,12 +84,14 @@ choose_embedding() {
     alone_binary | alone_real)
       arch=$arch_alone
       embedding_flags=(--alone-filter "${embedding#alone_}" --alone-inter-dim "$inter_dim")
+      size=inter_dim=$inter_dim
       ;;
     alone_share)
       share=${SHARE:-0.5}
       [[ $share =~ ^[0-9]*\.?[0-9]+$ ]] || refuse "SHARE must be a number like 0.5, got '$share'"
       arch=$arch_alone
       embedding_flags=(--alone-share "$share")
+      size=share=$share
       ;;
     factorized)
       arch=$arch_factorized
@@ -106,6 +109,7 @@ choose_embedding() {
       fi
       positive FACTORIZED_DIM "$factorized_dim"
       embedding_flags=(--factorized-dim "$factorized_dim")
+      size=factorized_dim=$factorized_dim
       ;;
     *)
       refuse "EMBEDDING must be conventional, factorized, alone_binary, alone_real or alone_share, got '$embedding'"
@@ -134,7 +138,8 @@ check_run() {
   run=$work/runs/$run_name
   settings=$(
     echo "preset=$preset"
-    echo "embedding=$embedding ${embedding_flags[*]}"
+    echo "embedding=$embedding"
+    [[ -z $size ]] || echo "$size"
     echo "tie=$tie"
     echo "augmented_loss=$augmented_loss"
     ((${#recipe_settings[@]} == 0)) || printf '%s\n' "${recipe_settings[@]}"
@@ -144,17 +149,12 @@ check_run() {
     echo "max_epoch=$max_epoch"
     echo "dictionary=$(cksum <"$dictionary")"
     # What the presets say may change from one version to the next.
-    echo "preset_flags=${shape[*]} ${training[*]} ${criterion_flags[*]}"
-    # fp16 is the default on a GPU, and nothing else is possible on a CPU.
-    [[ ${FP16:-1} == 1 ]] || echo "fp16=$FP16"
+    echo "preset_flags=${shape[*]} ${training[*]} ${criterion_flags[*]}" | sed 's/ --log-interval [0-9]*//'
+    # A CPU trains in float32 anyway.
+    [[ ${FP16:-1} == 1 || ${CPU:-0} == 1 ]] || echo "fp16=$FP16"
     echo "flags=${extra_flags[*]}"
   )
-  if [[ -f $run/settings ]] && ! difference=$(diff "$run/settings" - <<<"$settings"); then
-    old=$(sed -n 's/^< //p' <<<"$difference" | paste -sd ' ')
-    new=$(sed -n 's/^> //p' <<<"$difference" | paste -sd ' ')
-    refuse \
-      "$run was trained with other settings (there: ${old:-nothing}; now: ${new:-nothing}); choose another RUN_NAME"
-  fi
+  refuse_other_settings
   if [[ -f $run/done && ${DRY_RUN:-0} != 1 ]]; then
     echo "$run is trained already; nothing to do"
     exit 0

@@ -10,6 +10,9 @@
 #   first      the model's own choice
 #   reranked   after re-ranking
 #
+# With TARGET_UNITS=sentencepiece a desired length is a number of pieces, which no number of characters or bytes answers to:
+# then it stands in the name of the row, without a lead, a variance or a picture.
+#
 # ROUGE-1, -2 and -L are recall by the original ROUGE-1.5.5.pl: -m (stemming), -n 2, -b BYTES, all references.
 # It needs perl with DB_File: Debian's package perl has it (the smaller perl-base does not).
 #
@@ -27,7 +30,7 @@ set -euo pipefail
 find_package
 export PYTHONUTF8=1
 enter_prepared "$1"
-run=$work/runs/$2 json=${3:-}
+run=$work/runs/$2 json=${3:-} units=$(prepared TARGET_UNITS)
 
 # A length is done when its settings are there.
 done_lengths=$(find "$run/headlines/" -maxdepth 1 -name '*.settings' -printf '%f\n' 2>/dev/null | sed 's/\.settings$//' | sort -V | paste -sd ' ') || true
@@ -40,20 +43,23 @@ for length in "${lengths[@]}"; do
   cmp -s "$run/headlines/$length.settings" "$run/headlines/${lengths[0]}.settings" ||
     refuse "the headlines of the lengths ${lengths[0]} and $length come from other checkpoints or flags; run generate.sh" \
       "for both, or choose with LENGTHS"
-  # In pieces a length cannot be compared with characters: then it is in the name of the row only.
-  desired=$length pieces=
-  [[ $length == free || $(prepared TARGET_UNITS) == characters ]] || desired=free pieces=" ($length pieces)"
+  desired=$length row=
+  if [[ $units != characters && $length != free ]]; then
+    desired=free row=" ($length pieces)"
+    [[ $length != 0 ]] || row=" (as many pieces as the reference)"
+  fi
   for name in first reranked; do
-    headlines+=(--headlines "$name$pieces" "$desired" "$run/headlines/$length.$name")
+    headlines+=(--headlines "$name$row" "$desired" "$run/headlines/$length.$name")
   done
 done
+plot=()
+[[ $units != characters ]] || plot=(--plot "$run/lengths.png" --plot-name reranked)
 mapfile -t references < <(find "$work/references/" -name "test.$target_lang.*" | sort -V)
 ((${#references[@]})) || refuse "$work/references is empty; run prepare.sh again"
 
 score() {
   "$python" -m fairseq_alone score-headlines "${headlines[@]}" --source "$work/clean/test.$source_lang" \
-    --references "${references[@]}" --bytes "${BYTES:-75}" --plot "$run/lengths.png" --plot-name "reranked$pieces" \
-    --output "$run/headline_scores.json" "$@"
+    --references "${references[@]}" --bytes "${BYTES:-75}" "${plot[@]}" --output "$run/headline_scores.json" "$@"
 }
 if [[ -n $json ]]; then
   score --json

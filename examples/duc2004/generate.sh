@@ -53,6 +53,8 @@ done
 [[ $(prepared TARGET_UNITS) == characters ]] ||
   echo "generate.sh: the headlines of $work are split into SentencePiece's pieces; lengths are counted in pieces"
 
+test_set=$work/data-bin/test.$source_lang-$target_lang.$source_lang.bin
+[[ -f $test_set ]] || refuse "$test_set is missing; run prepare.sh again"
 checkpoint_settings=$(cd "$checkpoints" && stat --format 'checkpoint=%n %s bytes %y' "${chosen[@]##*/}")
 
 device=()
@@ -66,7 +68,7 @@ for length in "${lengths[@]}"; do
   out=$run/headlines/$length
   settings=$(
     echo "decoding=${decoding[*]}"
-    echo "test=$(cksum <"$work/data-bin/test.$source_lang-$target_lang.$source_lang.bin")"
+    echo "test=$(cksum <"$test_set")"
     echo "$checkpoint_settings"
   )
   if [[ -f $out.settings && $(<"$out.settings") == "$settings" ]]; then

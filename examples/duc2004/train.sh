@@ -75,7 +75,7 @@ arch_conventional=transformer_length_duc arch_alone=transformer_alone_duc arch_f
 read_sizes
 choose_embedding
 # The authors' dropout inside the embedding network, off after 300 updates.
-[[ $embedding != alone_@(binary|real) ]] || embedding_flags+=(--alone-dropout 0.1 --alone-dropout-until 300)
+[[ $embedding != alone_@(binary|real) ]] || training+=(--alone-dropout 0.1 --alone-dropout-until 300)
 
 length=${LENGTH:-$default_length}
 case $length in

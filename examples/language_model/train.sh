@@ -104,15 +104,11 @@ settings=$(
   echo "tie=$tie ${criterion[*]}"
   echo "max_epoch=$epochs seed=$seed"
   # What the presets say may change from one version to the next.
-  echo "preset_flags=$units $dropout $recurrent $lr $steps $sequences"
+  echo "preset_flags=$units units, dropout $dropout and $recurrent, lr $lr, batches of $sequences x $steps"
   echo "data=$(cksum <"$work/prepare.settings")"
   echo "flags=${extra_flags[*]}"
 )
-if [[ -f $run/settings ]] && ! difference=$(diff "$run/settings" - <<<"$settings"); then
-  old=$(sed -n 's/^< //p' <<<"$difference" | paste -sd ' ')
-  new=$(sed -n 's/^> //p' <<<"$difference" | paste -sd ' ')
-  refuse "$run was trained with other settings (there: $old; now: $new); choose another RUN_NAME"
-fi
+refuse_other_settings
 if [[ -f $run/done && ${DRY_RUN:-0} != 1 ]]; then
   echo "$run is trained already; nothing to do"
   exit 0

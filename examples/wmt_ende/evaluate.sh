@@ -32,12 +32,14 @@ case $(prepared PRESET) in
   *) average=3 ;;
 esac
 choose_checkpoints "${AVERAGE:-$average}"
+test_set=$work/data-bin/test.$source_lang-$target_lang.$source_lang.bin
+[[ -f $test_set ]] || refuse "$test_set is missing; run prepare.sh again"
 
 # ---------------------------------------------------------------- skip what is done
 decoding=(--beam "${BEAM:-4}" --lenpen "${LENPEN:-0.6}" --max-sentences "${BATCH:-64}" "$@")
 settings=$(
   echo "decoding=${decoding[*]}"
-  echo "test=$(cksum <"$work/data-bin/test.$source_lang-$target_lang.$source_lang.bin")"
+  echo "test=$(cksum <"$test_set")"
   echo "reference=$(cksum <"$work/clean/test.$target_lang")"
   (cd "$checkpoints" && stat --format 'checkpoint=%n %s bytes %y' "${chosen[@]##*/}")
 )

@@ -78,5 +78,5 @@ read_sizes
 choose_embedding
 # The authors' dropout inside the embedding network, off after 4,500 updates.
 [[ $preset != wmt16 || $embedding != alone_@(binary|real) ]] ||
-  embedding_flags+=(--alone-dropout 0.15 --alone-dropout-until 4500)
+  training+=(--alone-dropout 0.15 --alone-dropout-until 4500)
 train --task translation

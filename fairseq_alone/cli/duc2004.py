@@ -5,7 +5,7 @@ import os
 from fairseq_alone.cli.check_corpus import read_lines
 from fairseq_alone.cli.headlines import normalize
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import replaced_on_success, require_apart, require_writable
 
 HELP = "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe"
 
@@ -35,6 +35,7 @@ def add_arguments(parser) -> None:
 def run(args) -> None:
     """Check all files, then write them."""
     files = find_files(args.folder)
+    require_writable("--references", args.references)
     copies = [f"{args.references}.{number}" for number in range(REFERENCES)] if args.references else []
     require_apart([*(("--references", path) for path in copies), ("--source", args.source)], files)
     source, *references = map(read_all, files)

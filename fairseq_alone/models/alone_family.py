@@ -1,5 +1,6 @@
 """ALONE as a family of embeddings (Takase and Kobayashi, NeurIPS 2020)."""
 
+import functools
 import logging
 import re
 
@@ -91,7 +92,7 @@ class AloneFamily(EmbeddingFamily):
         for name in UNUSED_SETTINGS.get(args.alone_filter, ()):
             if getattr(args, f"alone_{name}") != _FILTER_DEFAULTS[name]:
                 flag = f"--alone-{name.replace('_', '-')}"
-                logger.warning("%s has no effect with --alone-filter %s", flag, args.alone_filter)
+                _warn_once(f"{flag} has no effect with --alone-filter {args.alone_filter}")
         settings = FilterSettings(
             num_embeddings=num_embeddings,
             base_dim=sizes.base_dim,
@@ -124,6 +125,12 @@ class AloneFamily(EmbeddingFamily):
     def check_dictionary(cls, embedding, dictionary) -> None:
         """Warn when free rows would go to rare words."""
         warn_unless_sorted(dictionary, embedding.free.band_ends)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    # An untied model builds several embeddings from the same flags.
+    logger.warning(message)
 
 
 def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:

@@ -73,10 +73,12 @@ class ComputedEmbedding(nn.Module):
             return self.build_matrix().to(self._dtype())
         # A moving average of models, for example, changes its parameters in evaluation, without gradients.
         if self._cached_matrix is None or not self._cached_state.is_that_of(self.parameters()):
-            self._cached_state = ParameterState(self.parameters())
+            state = ParameterState(self.parameters())
             # The cache outlives an autocast region, so it is made in the dtype of the parameters.
             with torch.autocast(self._all_ids().device.type, enabled=False):
                 self._cached_matrix = self._matrix_by_chunks()
+            # Only now: a build that failed leaves nothing that looks up to date.
+            self._cached_state = state
         return self._cached_matrix
 
     def build_matrix(self) -> Tensor:

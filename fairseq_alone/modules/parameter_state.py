@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -49,6 +50,7 @@ class ParameterState:
         )
 
     @staticmethod
+    @torch.compiler.disable  # it would compile anew for every number of steps
     def _marks_of(parameters: list[Tensor]) -> tuple:
         return _optimizer_steps, versions(parameters), [_address(tensor) for tensor in parameters]
 

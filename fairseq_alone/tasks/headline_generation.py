@@ -40,7 +40,7 @@ class HeadlineGenerationTask(TranslationTask):
         """Build fairseq's generator. A ``desired_length`` in ``args`` takes precedence over the flag.
 
         Raises:
-            UserError: the desired length is missing, negative, or does not suit the models.
+            UserError: the desired length is missing, negative, or does not suit the models or ``--match-source-len``.
         """
         desired_length = getattr(args, "desired_length", None)
         if desired_length is None:
@@ -49,6 +49,8 @@ class HeadlineGenerationTask(TranslationTask):
             _check_scoring(desired_length)
             return super().build_generator(models, args, *other_args, **kwargs)
         _check_models(models, desired_length)
+        if desired_length is not None and getattr(args, "match_source_len", False):
+            raise UserError("--match-source-len makes every output as long as its source: drop it or --desired-length")
         generator = super().build_generator(models, args, *other_args, **kwargs)
         generator.desired_length = desired_length
         return generator
@@ -75,22 +77,15 @@ class HeadlineGenerationTask(TranslationTask):
             lengths = sample["target"].ne(self.target_dictionary.pad()).sum(dim=1)  # (B, T) -> (B,)
         else:
             lengths = sources.new_full((sources.size(0),), desired_length + 1)
-        limit = self._end_of_search(generator, sources)
+        limit = min(int(generator.max_len_a * sources.size(1) + generator.max_len_b), generator.max_len - 1)
         longest = int(lengths.max()) - 1
         if longest > limit:
             what = f"--desired-length {desired_length}"
             raise UserError(
                 f"{what if desired_length else f'{what}, here {longest},'} is beyond the end of the search at {limit} "
-                "tokens: see --max-len-b, --match-source-len and the model's --max-target-positions"
+                "tokens: see --max-len-b and the model's --max-target-positions"
             )
         return lengths
-
-    def _end_of_search(self, generator, sources: torch.Tensor) -> int:
-        """How many tokens fairseq's generator writes at most, for sources (B, S)."""
-        if generator.match_source_len:
-            words = sources.ne(self.source_dictionary.pad()) & sources.ne(self.source_dictionary.eos())
-            return int(words.sum(dim=1).max())
-        return min(int(generator.max_len_a * sources.size(1) + generator.max_len_b), generator.max_len - 1)
 
 
 def _check_scoring(desired_length: int | None) -> None:

@@ -11,6 +11,7 @@ from fairseq.models import ARCH_MODEL_REGISTRY
 from small_models import Task, build, parse, small
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.models import alone_family
 from fairseq_alone.modules import AloneEmbedding, FactorizedEmbedding
 
 ARCHS = ["transformer_alone", "transformer_conventional", "transformer_factorized"]
@@ -127,7 +128,8 @@ def test_each_band_of_rows_needs_its_frequent_words(caplog):
     ],
 )
 def test_a_flag_that_the_filter_does_not_use_is_told(flags, unused, caplog):
-    build("transformer_alone", "--share-all-embeddings", *flags)
+    alone_family._warn_once.cache_clear()
+    build("transformer_alone", "--tie-embeddings=none", *flags)
     messages = [record.getMessage() for record in caplog.records if "no effect" in record.getMessage()]
     assert len(messages) == (unused is not None)
     assert all(message.startswith(unused) for message in messages)

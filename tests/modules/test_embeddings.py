@@ -153,6 +153,19 @@ def test_other_parameters_in_place_of_the_old_ones_drop_the_cache(embedding):
         assert not torch.equal(found, copied.matrix())
 
 
+def test_a_build_that_fails_leaves_nothing_that_looks_up_to_date(embedding, monkeypatch):
+    embedding.eval()
+    with torch.no_grad():
+        before = embedding.matrix().clone()
+        for parameter in embedding.parameters():
+            parameter.mul_(2)
+        with monkeypatch.context() as patch:
+            patch.setattr(embedding, "_matrix_by_chunks", lambda: (_ for _ in ()).throw(MemoryError))
+            with pytest.raises(MemoryError):
+                embedding.matrix()
+        assert not torch.equal(embedding.matrix(), before)
+
+
 @pytest.mark.parametrize("in_update", [False, True])
 def test_an_optimizer_that_does_not_count_versions_drops_the_cache(embedding, in_update):
     """Fused optimizers, and in evaluation mode: nothing but the step tells of the change."""
