@@ -80,10 +80,10 @@ class HeadlineGenerationTask(TranslationTask):
         limit = min(int(generator.max_len_a * sources.size(1) + generator.max_len_b), generator.max_len - 1)
         longest = int(lengths.max()) - 1
         if longest > limit:
-            what = f"--desired-length {desired_length}"
+            here = "" if desired_length else f", here {longest},"
             raise UserError(
-                f"{what if desired_length else f'{what}, here {longest},'} is beyond the end of the search at {limit} "
-                "tokens: see --max-len-b and the model's --max-target-positions"
+                f"--desired-length {desired_length}{here} is beyond the end of the search at {limit} tokens: "
+                "see --max-len-b and the model's --max-target-positions"
             )
         return lengths
 
