@@ -52,7 +52,7 @@ def whole_model(vocabulary: int, checkpoint: str) -> dict:
     from fairseq.data import Dictionary
     from fairseq.models import ARCH_MODEL_REGISTRY
 
-    import fairseq_alone  # noqa: F401 (registers the architectures)
+    import fairseq_alone.models  # noqa: F401 (registers the architectures)
 
     words = Dictionary()
     for number in range(vocabulary - words.nspecial):

@@ -1,27 +1,23 @@
 """Transformers whose embedding table is computed instead of stored, as a fairseq plugin.
 
-fairseq imports this package for ``--user-dir``. Every registration module is imported here by name: fairseq's own
-search of ``models/`` and ``tasks/`` runs only the first time a process imports the folder.
+Importing this package, or its ``modules``, imports no fairseq and changes nothing in one that is loaded. Architectures,
+criterions, tasks and optimizers are registered by :func:`fairseq_alone.plugin.register`, which runs when fairseq loads
+the package for ``--user-dir`` and when ``fairseq_alone.models``, ``criterions``, ``tasks`` or ``optim`` is imported.
 """
-
-from fairseq_alone import compat
 
 __version__ = "0.1.0"
 
-# Without fairseq, ``fairseq_alone.modules`` still works in any PyTorch model; nothing is registered then.
-if compat.check_versions():
-    compat.install()
-    from fairseq_alone.criterions import (  # noqa: F401
-        cross_entropy_with_augmented_loss,
-        label_smoothed_cross_entropy_with_augmented_loss,
-    )
-    from fairseq_alone.models import (  # noqa: F401
-        length_transformers,
-        lstm_lm,
-        transformer_alone,
-        transformer_conventional,
-        transformer_factorized,
-        transformer_lm,
-    )
-    from fairseq_alone.optim import adam_muon  # noqa: F401
-    from fairseq_alone.tasks import headline_generation  # noqa: F401
+
+class _PackagePath(list):
+    # For --user-dir, fairseq imports the package and all files of tasks/ and models/, but only where nobody imported
+    # the package before. Else it just looks whether the folder is among those of the package: here.
+    def __contains__(self, folder) -> bool:
+        found = super().__contains__(folder)
+        if found:
+            from fairseq_alone import plugin
+
+            plugin.register()
+        return found
+
+
+__path__ = _PackagePath(__path__)

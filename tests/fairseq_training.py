@@ -8,7 +8,7 @@ from fairseq.logging import metrics
 from fairseq.tasks.translation import TranslationTask
 from fairseq.trainer import Trainer
 
-import fairseq_alone  # noqa: F401 (registers the architectures)
+import fairseq_alone.models  # noqa: F401 (registers the architectures)
 
 SIDES = [
     f"--{side}-{setting}"

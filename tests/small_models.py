@@ -6,7 +6,7 @@ from fairseq import options
 from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
 
-import fairseq_alone  # noqa: F401 (registers the architectures)
+import fairseq_alone.models  # noqa: F401 (registers the architectures)
 
 
 def dictionary(size=50):

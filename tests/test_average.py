@@ -7,9 +7,9 @@ import torch
 from fairseq import checkpoint_utils
 from toy_checkpoints import toy_model, toy_task, write_checkpoint
 
+from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli import average as command
 from fairseq_alone.cli.average import average, last_checkpoints
-from fairseq_alone.compat import load_checkpoint
 from fairseq_alone.errors import UserError
 
 ARCHITECTURES = ("transformer", "transformer_alone", "transformer_factorized")

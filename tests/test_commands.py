@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT, fairseq, preprocess, run, train, train_flags, write_corpus
 
-from fairseq_alone.compat import load_checkpoint
+from fairseq_alone.checkpoints import load_checkpoint
 
 DECODING = ("--beam", 4, "--cpu", "--required-batch-size-multiple", 1, "--num-workers", 0)
 

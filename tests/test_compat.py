@@ -7,7 +7,6 @@ import pytest
 from conftest import ROOT, environment, run
 
 from fairseq_alone import compat
-from fairseq_alone.errors import UserError
 
 
 def with_fairseq(monkeypatch, tmp_path, version, file="version.py"):
@@ -83,28 +82,23 @@ def test_commands_without_fairseq_say_what_to_install(tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+WITH_FAIRSEQ = """
+import sys
+import fairseq.trainer
+before = sys.excepthook, fairseq.trainer.Trainer.train_step, len(fairseq.models.ARCH_MODEL_REGISTRY)
+import fairseq_alone.modules
+assert before == (sys.excepthook, fairseq.trainer.Trainer.train_step, len(fairseq.models.ARCH_MODEL_REGISTRY))
+import fairseq_alone.models
+assert "transformer_alone" in fairseq.models.ARCH_MODEL_REGISTRY
+assert before[1] is not fairseq.trainer.Trainer.train_step
+"""
+
+
+def test_modules_change_nothing_of_fairseq():
+    run([sys.executable, "-c", "import sys, fairseq_alone.modules; assert 'fairseq' not in sys.modules"])
+    run([sys.executable, "-c", WITH_FAIRSEQ])
+
+
 def test_torch_without_muon_serves_all_but_the_optimizer_that_needs_it():
     code = "import torch; vars(torch.optim).pop('Muon', None); from fairseq_alone.optim import adam_muon"
     run([sys.executable, "-c", code])
-
-
-def test_load_checkpoint_names_what_is_wrong(tmp_path):
-    with pytest.raises(UserError, match="nowhere.pt: there is no such checkpoint"):
-        compat.load_checkpoint(str(tmp_path / "nowhere.pt"))
-    with pytest.raises(UserError, match="is a folder, not a checkpoint"):
-        compat.load_checkpoint(str(tmp_path))
-    # The first bytes decide which error the unpickler ends in; a dictionary file gives an IndexError.
-    for text in ("hello\n", "a 12\nthe 9\n. 7\n", "", "{}\n", "e@@ 5\n"):
-        (tmp_path / "text.pt").write_text(text)
-        with pytest.raises(UserError, match="text.pt: not a fairseq checkpoint"):
-            compat.load_checkpoint(str(tmp_path / "text.pt"))
-
-
-def test_language_models_can_have_one_sentence_a_sample():
-    """fairseq's data set asks for something that newer versions of numpy do not have."""
-    import torch
-    from fairseq.data import TokenBlockDataset
-
-    sentences = [torch.tensor([5, 6, 2]), torch.tensor([7, 2])]
-    samples = TokenBlockDataset(sentences, [3, 2], None, pad=1, eos=2, break_mode="eos")
-    assert [sample.tolist() for sample in samples] == [[5, 6, 2], [7, 2]]

@@ -10,7 +10,7 @@ import sys
 import pytest
 from conftest import ROOT, environment, fairseq, run
 
-from fairseq_alone.compat import load_checkpoint
+from fairseq_alone.checkpoints import load_checkpoint
 
 RECIPE = ROOT / "examples/language_model"
 

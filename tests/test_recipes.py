@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT, environment, run
 
-from fairseq_alone.compat import load_checkpoint
+from fairseq_alone.checkpoints import load_checkpoint
 
 RECIPE = ROOT / "examples/wmt_ende"
 

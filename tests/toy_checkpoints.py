@@ -8,7 +8,7 @@ from fairseq.data import Dictionary
 from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY, FairseqTask
 
-import fairseq_alone  # noqa: F401 (registers the architectures)
+import fairseq_alone.models  # noqa: F401 (registers the architectures)
 
 TYING = {
     "three-way": {"share_all_embeddings": True},

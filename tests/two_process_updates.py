@@ -11,7 +11,7 @@ from fairseq.distributed import utils as distributed_utils
 from fairseq.models import distributed_fairseq_model
 from fairseq_training import parameters, train, trainer, updates
 
-from fairseq_alone.models.matrix_updates import built_once_per_update, push_gradients
+from fairseq_alone.seams.once_per_update import built_once_per_update, push_gradients
 
 torch.set_num_threads(1)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from fairseq import checkpoint_utils
 
-import fairseq_alone  # noqa: F401 - registers the models
+import fairseq_alone.models  # noqa: F401 (registers the architectures)
 from fairseq_alone.cli.markdown import markdown_table
 
 # Where the ranges end, as shares of the vocabulary.

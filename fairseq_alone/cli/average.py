@@ -12,11 +12,10 @@ import sys
 import torch
 from tqdm import tqdm
 
+from fairseq_alone.checkpoints import load_checkpoint, same_bits
 from fairseq_alone.cli.checkpoints import model_settings, num_updates, tie_groups
-from fairseq_alone.compat import load_checkpoint
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_writable
-from fairseq_alone.models.tied_state_dict import same_bits
 from fairseq_alone.modules.filters import fingerprint_difference, read_fingerprint
 
 HELP = "average the tensors of checkpoints of one model"

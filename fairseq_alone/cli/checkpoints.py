@@ -2,8 +2,8 @@
 
 import argparse
 
+from fairseq_alone.checkpoints import same_bits
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.tied_state_dict import same_bits
 
 ENCODER_INPUT = "encoder.embed_tokens"
 DECODER_INPUT = "decoder.embed_tokens"

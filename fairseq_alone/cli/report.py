@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli.checkpoints import (
     DECODER_INPUT,
     ENCODER_INPUT,
@@ -15,7 +16,6 @@ from fairseq_alone.cli.checkpoints import (
     tied_modules,
     tying,
 )
-from fairseq_alone.compat import load_checkpoint
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
 

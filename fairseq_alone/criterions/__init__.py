@@ -1,1 +1,5 @@
 """fairseq criterions: each file registers one."""
+
+from fairseq_alone import plugin
+
+plugin.register()

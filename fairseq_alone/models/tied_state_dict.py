@@ -5,18 +5,10 @@ torch writes them once, but fairseq copies key by key when it moves a model off 
 the checkpoint then holds copies, and its moving average of models counts them twice.
 """
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from fairseq_alone.checkpoints import same_bits
 from fairseq_alone.errors import UserError
-
-
-def same_bits(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors agree in shape, type and every bit (NaN equals itself)."""
-    if first.shape != second.shape or first.dtype != second.dtype:
-        return False
-    first_bytes, second_bytes = (tensor.reshape(-1).view(torch.uint8) for tensor in (first, second))
-    return torch.equal(first_bytes, second_bytes)
 
 
 def tied_prefixes(model: nn.Module) -> list[tuple[str, str]]:

@@ -1,1 +1,5 @@
 """fairseq tasks: each file registers one."""
+
+from fairseq_alone import plugin
+
+plugin.register()

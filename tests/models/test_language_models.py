@@ -11,7 +11,7 @@ from fairseq.data.dictionary import TruncatedDictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
 from fairseq.models.lstm_lm import LSTMLanguageModel
 
-import fairseq_alone  # noqa: F401 (registers the architectures)
+import fairseq_alone.models  # noqa: F401 (registers the architectures)
 from fairseq_alone.criterions.augmented_loss_target import input_matrix
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules import RegularizedProjection, VariationalLSTMCell

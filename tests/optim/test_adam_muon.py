@@ -9,8 +9,8 @@ from fairseq_training import parameters, train, trainer, updates
 from omegaconf import OmegaConf
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.matrix_updates import built_once_per_update
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK, AdamMuonConfig, FairseqAdamMuon
+from fairseq_alone.seams.once_per_update import built_once_per_update
 
 pytestmark = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9 has no Muon")
 

@@ -1,12 +1,17 @@
 """Where fairseq's training begins and ends an update: the matrix of an embedding is built once between the two.
 
-``compat.py`` has these functions called from fairseq's own; see there for the seams. The order within an update is:
+No argument or hook of fairseq tells where an update begins and ends, yet some of its methods run at known points of it:
+``all_reduce_grads`` once, after all micro-batches and before gradients are reduced, scaled and clipped. The order is:
 gradients zeroed, micro-batches, :func:`push_gradients`, gradients reduced (``legacy_ddp``), scaled and clipped, step.
 """
 
 import contextlib
+import functools
 
 import torch
+from fairseq import models
+from fairseq.optim.fairseq_optimizer import FairseqOptimizer
+from fairseq.trainer import Trainer
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -18,6 +23,39 @@ from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 _PYTORCH_DDP = ("c10d", "pytorch_ddp")
 _LEGACY_DDP = ("no_c10d", "legacy_ddp")
 _INSTEAD = "use --ddp-backend legacy_ddp or pytorch_ddp"
+
+
+def install() -> None:
+    """Have the functions of this file called from fairseq's own."""
+    train_step, zero_grad = Trainer.train_step, Trainer.zero_grad
+    all_reduce_grads = FairseqOptimizer.all_reduce_grads
+    wrap_model = models.DistributedFairseqModel
+
+    @functools.wraps(train_step)
+    def train_step_with_matrices(self, *args, **kwargs):
+        with update_of(self.model, self.cfg.distributed_training.ddp_backend):
+            return train_step(self, *args, **kwargs)
+
+    @functools.wraps(zero_grad)
+    def zero_grad_with_matrices(self):
+        drop_gradients(self.model)
+        zero_grad(self)
+
+    @functools.wraps(all_reduce_grads)
+    def all_reduce_grads_with_matrices(self, module):
+        push_gradients(module)
+        all_reduce_grads(self, module)
+
+    @functools.wraps(wrap_model)
+    def wrap_model_with_matrices(args, model, process_group, device):
+        def wrap():
+            return wrap_model(args, model, process_group, device)
+
+        return wrap_for_ddp(wrap, args.ddp_backend, model, process_group)
+
+    Trainer.train_step, Trainer.zero_grad = train_step_with_matrices, zero_grad_with_matrices
+    FairseqOptimizer.all_reduce_grads = all_reduce_grads_with_matrices
+    models.DistributedFairseqModel = wrap_model_with_matrices
 
 
 def built_once_per_update(model: nn.Module) -> list[ComputedEmbedding]:

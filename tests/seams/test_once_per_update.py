@@ -13,8 +13,8 @@ from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEn
 from fairseq_training import parameters, train, trainer, updates
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.models import matrix_updates
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+from fairseq_alone.seams import once_per_update
 
 HALF = ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale", 2]
 AUGMENTED = ["--criterion=label_smoothed_cross_entropy_with_augmented_loss", "--augmented-loss-weight=0.5"]
@@ -22,7 +22,7 @@ AUGMENTED += ["--augmented-loss-temperature=2"]
 
 
 def embeddings(training):
-    return matrix_updates.built_once_per_update(training.get_model())
+    return once_per_update.built_once_per_update(training.get_model())
 
 
 def reference(*flags):
@@ -238,7 +238,7 @@ def test_resume(tmp_path):
 
 
 def test_a_gradient_that_was_never_pushed_stops_training(monkeypatch):
-    monkeypatch.setattr(matrix_updates, "push_gradients", lambda model: None)
+    monkeypatch.setattr(once_per_update, "push_gradients", lambda model: None)
     with pytest.raises(UserError, match="--ddp-backend pytorch_ddp ended an update without the gradient of the embedd"):
         trainer().train_step(updates([2])[0])
 

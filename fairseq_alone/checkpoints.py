@@ -1,0 +1,86 @@
+"""Reading checkpoints safely: torch's safe loader, the few types that fairseq's checkpoints hold, and clear errors."""
+
+import functools
+import pickle
+import re
+from argparse import Namespace
+
+import numpy
+import torch
+from torch import Tensor
+
+from fairseq_alone.errors import UserError
+
+
+def load_checkpoint(path: str) -> dict:
+    """Read a fairseq checkpoint to the CPU with torch's safe loader, which runs no code from the file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        fairseq's dictionary with ``cfg``, ``model`` and so on.
+
+    Raises:
+        UserError: the file is missing, cut short, not written by fairseq, or holds anything but data.
+    """
+    allow_checkpoint_types()
+    with checkpoint_errors(path):
+        with open(path, "rb") as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        require_fairseq_state(state)
+    return state
+
+
+def require_fairseq_state(state) -> None:
+    """Raise UserError when this is not the dictionary that fairseq writes."""
+    if not isinstance(state, dict) or "model" not in state or (state.get("cfg") is None and state.get("args") is None):
+        raise UserError("it has no `model` and `cfg` as fairseq writes them")
+
+
+class checkpoint_errors:  # noqa: N801 (reads as a statement)
+    """Turn the many errors of a bad checkpoint file into one sentence that names it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, FileNotFoundError):
+            raise UserError(f"{self.path}: there is no such checkpoint") from error
+        if isinstance(error, IsADirectoryError):
+            raise UserError(f"{self.path}: is a folder, not a checkpoint") from error
+        if isinstance(error, PermissionError):
+            raise UserError(f"{self.path}: reading it is not permitted") from error
+        if isinstance(error, UserError):
+            raise UserError(f"{self.path}: not a fairseq checkpoint: {error}") from error
+        if isinstance(error, pickle.UnpicklingError) and "Unsupported global" in str(error):
+            blocked = re.search(r"GLOBAL (\S+)", str(error))
+            name = blocked.group(1) if blocked else "an unknown type"
+            raise UserError(f"{self.path}: holds {name}, which the safe loader does not allow") from error
+        # Unpickling bytes that are no pickle can raise nearly anything.
+        if isinstance(error, Exception) and not isinstance(error, MemoryError):
+            raise UserError(f"{self.path}: not a fairseq checkpoint, or a damaged one") from error
+
+
+@functools.cache
+def allow_checkpoint_types() -> None:
+    """Tell torch's safe loader the harmless types that a fairseq checkpoint holds. The first call does it."""
+    # All that a fairseq checkpoint holds besides tensors and containers: the flags, and counts of an --eval-bleu run.
+    multiarray = (getattr(numpy, "_core", None) or numpy.core).multiarray
+    types = [Namespace, numpy.ndarray, numpy.dtype]
+    types += [type(numpy.dtype(kind)) for kind in ("int32", "int64", "float32", "float64", "bool")]
+    for function in (multiarray._reconstruct, multiarray.scalar):
+        # numpy 2 renamed the module; a checkpoint keeps the name of the numpy that wrote it.
+        types += [(function, f"numpy.{core}.multiarray.{function.__name__}") for core in ("core", "_core")]
+    torch.serialization.add_safe_globals(types)
+
+
+def same_bits(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors agree in shape, type and every bit (NaN equals itself)."""
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    first_bytes, second_bytes = (tensor.reshape(-1).view(torch.uint8) for tensor in (first, second))
+    return torch.equal(first_bytes, second_bytes)

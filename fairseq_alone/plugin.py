@@ -1,0 +1,41 @@
+"""What fairseq gets to know of this package: one call registers everything."""
+
+import importlib
+
+from fairseq_alone import compat
+
+#: Every module that registers something with fairseq.
+REGISTRATIONS = (
+    "criterions.cross_entropy_with_augmented_loss",
+    "criterions.label_smoothed_cross_entropy_with_augmented_loss",
+    "models.length_transformers",
+    "models.lstm_lm",
+    "models.transformer_alone",
+    "models.transformer_conventional",
+    "models.transformer_factorized",
+    "models.transformer_lm",
+    "optim.adam_muon",
+    "tasks.headline_generation",
+)
+
+_registered = False
+
+
+def register() -> None:
+    """Register architectures, criterions, tasks and optimizers, and install the seams. Only the first call does it.
+
+    Raises:
+        UnsupportedVersionError: Python or fairseq has a version that does not work.
+        UserError: there is no fairseq.
+    """
+    global _registered
+    if _registered:
+        return
+    compat.require_fairseq()
+    # Set before the work: the packages below call this function when they are imported.
+    _registered = True
+    from fairseq_alone import seams
+
+    seams.install()
+    for name in REGISTRATIONS:
+        importlib.import_module(f"fairseq_alone.{name}")

@@ -1,0 +1,23 @@
+"""Where fairseq offers no hook: one file for each purpose, each with ``install()``, which replaces a method of fairseq.
+
+Nothing is replaced by importing this package; :mod:`fairseq_alone.plugin` calls :func:`install` when fairseq loads it.
+"""
+
+import importlib
+
+#: The files of this folder, in the order in which they are installed.
+SEAMS = (
+    "checkpoint_loading",
+    "criterion_updates",
+    "object_broadcast",
+    "numpy_names",
+    "once_per_update",
+    "amp",
+    "user_errors",
+)
+
+
+def install() -> None:
+    """Install every seam. To be called once a process."""
+    for name in SEAMS:
+        importlib.import_module(f"fairseq_alone.seams.{name}").install()
