@@ -14,6 +14,9 @@ class EmbeddingFamily:
     #: What comes before a setting's name in its flag.
     flag_prefix = "--"
 
+    #: Whether the embedding is fairseq's own table, so that fairseq's Transformers make their own output layer over it.
+    is_fairseqs = False
+
     @classmethod
     def add_args(cls, parser) -> None:
         """Add the family's flags; their defaults come from :meth:`fill_defaults`."""
@@ -32,6 +35,10 @@ class EmbeddingFamily:
     @classmethod
     def check_dictionary(cls, embedding, dictionary: Dictionary) -> None:
         """Warn when the words do not stand in the order that the embedding needs."""
+
+    @classmethod
+    def upgrade_state_dict(cls, model, state_dict: dict, prefix: str) -> None:
+        """Change a state dict of an older version, in place, before ``model`` loads it; names begin with ``prefix``."""
 
     @classmethod
     def build(cls, args, dictionary: Dictionary, embed_dim: int, stream: int):

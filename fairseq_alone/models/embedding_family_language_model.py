@@ -4,8 +4,9 @@ from fairseq.models import FairseqLanguageModel
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import DECODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
+from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.models.tied_state_dict import TiedStateDict
-from fairseq_alone.models.tying import add_tying_args, build_output_layer, resolve_tying
+from fairseq_alone.models.tying import add_tying_args, build_output_layer, regularization_of, resolve_tying
 
 
 class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
@@ -27,6 +28,9 @@ class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
     #: The flag of the output layer's size.
     output_dim_flag: str
 
+    #: Whether fairseq's decoder makes its own output layer over its own table, if it is given none.
+    stock_output_layer = False
+
     #: Flags that need fairseq's own table or output layer, without dashes.
     refused_flags: tuple[str, ...] = ()
 
@@ -34,6 +38,11 @@ class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
     def add_args(cls, parser):
         """Add fairseq's flags of the network, those for tying and those of the family."""
         cls.stock_model.add_args(parser)
+        cls.add_own_args(parser)
+
+    @classmethod
+    def add_own_args(cls, parser):
+        """Add the flags that fairseq's model does not have."""
         add_tying_args(parser)
         cls.family.add_args(parser)
 
@@ -44,12 +53,17 @@ class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
 
     @classmethod
     def build_decoder(cls, args, task, embed_tokens, output_projection):
-        """Build fairseq's decoder from a given embedding and output layer."""
+        """Build fairseq's decoder from a given embedding and output layer; None leaves that layer to fairseq."""
         raise NotImplementedError
 
     @classmethod
     def build_model(cls, args, task):
         """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
+        with as_namespace(cls, args) as flags:
+            return cls._build_from_flags(flags, task)
+
+    @classmethod
+    def _build_from_flags(cls, args, task):
         resolve_tying(args, has_encoder=False)
         cls.refuse_unsupported_flags(args)
         input_dim, output_dim = cls.embedding_sizes(args)
@@ -62,11 +76,13 @@ class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
         if tied and len(task.source_dictionary) != len(task.target_dictionary):
             raise UserError("--output-dictionary-size needs untied embeddings: give --tie-embeddings none")
         embed_tokens = cls.family.build(args, task.source_dictionary, input_dim, DECODER_STREAM)
-        output_embedding = embed_tokens
-        if not tied:
-            output_embedding = cls.family.build(args, task.target_dictionary, output_dim, OUTPUT_STREAM)
-        decoder = cls.build_decoder(args, task, embed_tokens, build_output_layer(args, output_embedding))
-        if not tied:
+        output_embedding, output_layer = embed_tokens, None
+        if not (cls.stock_output_layer and cls.family.is_fairseqs) or regularization_of(args):
+            if not tied:
+                output_embedding = cls.family.build(args, task.target_dictionary, output_dim, OUTPUT_STREAM)
+            output_layer = build_output_layer(args, output_embedding)
+        decoder = cls.build_decoder(args, task, embed_tokens, output_layer)
+        if output_embedding is not embed_tokens:
             decoder.output_embedding = output_embedding
         return cls(decoder)
 

@@ -5,8 +5,9 @@ from fairseq.models.transformer.transformer_decoder import TransformerDecoderBas
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
+from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.models.tied_state_dict import TiedStateDict
-from fairseq_alone.models.tying import add_tying_args, build_output_layer, resolve_tying
+from fairseq_alone.models.tying import add_tying_args, build_output_layer, regularization_of, resolve_tying
 
 
 class EmbeddingFamilyTransformer(TiedStateDict, TransformerModel):
@@ -23,25 +24,31 @@ class EmbeddingFamilyTransformer(TiedStateDict, TransformerModel):
     def add_args(cls, parser):
         """Add fairseq's Transformer flags, those for tying and those of the family."""
         super().add_args(parser)
+        cls.add_own_args(parser)
+
+    @classmethod
+    def add_own_args(cls, parser):
+        """Add the flags that fairseq's model does not have."""
         add_tying_args(parser)
         cls.family.add_args(parser)
 
     @classmethod
     def build_model(cls, args, task):
         """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
-        resolve_tying(args)
-        cls.refuse_unsupported_flags(args)
-        if args.share_all_embeddings and task.source_dictionary != task.target_dictionary:
-            raise UserError(
-                "--share-all-embeddings needs one dictionary for both languages: "
-                "run fairseq-preprocess with --joined-dictionary"
-            )
-        if args.share_all_embeddings and args.encoder_embed_dim != args.decoder_embed_dim:
-            raise UserError(
-                f"--share-all-embeddings needs one size: --encoder-embed-dim is {args.encoder_embed_dim}, "
-                f"--decoder-embed-dim {args.decoder_embed_dim}"
-            )
-        return super().build_model(args, task)
+        with as_namespace(cls, args) as flags:
+            resolve_tying(flags)
+            cls.refuse_unsupported_flags(flags)
+            if flags.share_all_embeddings and task.source_dictionary != task.target_dictionary:
+                raise UserError(
+                    "--share-all-embeddings needs one dictionary for both languages: "
+                    "run fairseq-preprocess with --joined-dictionary"
+                )
+            if flags.share_all_embeddings and flags.encoder_embed_dim != flags.decoder_embed_dim:
+                raise UserError(
+                    f"--share-all-embeddings needs one size: --encoder-embed-dim is {flags.encoder_embed_dim}, "
+                    f"--decoder-embed-dim {flags.decoder_embed_dim}"
+                )
+            return super().build_model(flags, task)
 
     @classmethod
     def refuse_unsupported_flags(cls, args) -> None:
@@ -72,24 +79,26 @@ class EmbeddingFamilyTransformer(TiedStateDict, TransformerModel):
     def build_decoder(cls, args, tgt_dict, embed_tokens):
         """Build fairseq's decoder with an output layer over the right embedding."""
         cfg = TransformerConfig.from_namespace(args)
-        if not (cfg.share_all_embeddings or cfg.merge_src_tgt_embed):
+        if not (cls.family.is_fairseqs or cfg.share_all_embeddings or cfg.merge_src_tgt_embed):
             # fairseq does not tell build_embedding which side asks, so the decoder's own embedding is made here.
             embed_tokens = cls._build(cfg, tgt_dict, cfg.decoder.embed_dim, DECODER_STREAM)
-        if cfg.share_decoder_input_output_embed:
-            output_embedding = embed_tokens
-            if cfg.decoder.output_dim != output_embedding.embedding_dim:
-                raise UserError(
-                    f"--decoder-output-dim {cfg.decoder.output_dim} differs from the size of the tied embedding, "
-                    f"{output_embedding.embedding_dim}"
-                )
-        else:
-            output_embedding = cls._build(cfg, tgt_dict, cfg.decoder.output_dim, OUTPUT_STREAM)
+        if cfg.share_decoder_input_output_embed and cfg.decoder.output_dim != embed_tokens.embedding_dim:
+            raise UserError(
+                f"--decoder-output-dim {cfg.decoder.output_dim} differs from the size of the tied embedding, "
+                f"{embed_tokens.embedding_dim}"
+            )
+        output_embedding, output_layer = embed_tokens, None
+        # Without one, fairseq makes its own output layer.
+        if not cls.family.is_fairseqs or regularization_of(args):
+            if not cfg.share_decoder_input_output_embed:
+                output_embedding = cls._build(cfg, tgt_dict, cfg.decoder.output_dim, OUTPUT_STREAM)
+            output_layer = build_output_layer(args, output_embedding)
         decoder = cls.decoder_class(args)(
             cfg,
             tgt_dict,
             embed_tokens,
             no_encoder_attn=cfg.no_cross_attention,
-            output_projection=build_output_layer(args, output_embedding),
+            output_projection=output_layer,
         )
         if output_embedding is not embed_tokens:
             decoder.output_embedding = output_embedding

@@ -13,6 +13,7 @@ from fairseq.models.transformer.transformer_encoder import TransformerEncoderBas
 from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.modules import LengthEncoding
 from fairseq_alone.modules.length_encoding import KINDS
 
@@ -21,9 +22,9 @@ class LengthControlMixin:
     """Adds the length flags to an ``EmbeddingFamilyTransformer``; ``--length-encoding none`` changes nothing."""
 
     @classmethod
-    def add_args(cls, parser):
+    def add_own_args(cls, parser):
         """Add the flags of the model and those of the length encoding."""
-        super().add_args(parser)
+        super().add_own_args(parser)
         # fmt: off
         parser.add_argument("--length-encoding", choices=("none", *KINDS),
                             help="the decoder's position encoding: ldpe (remaining length), lrpe (share of the "
@@ -35,6 +36,12 @@ class LengthControlMixin:
     @classmethod
     def build_model(cls, args, task):
         """Build the model. Raises UserError for flags or a task that do not fit the length encoding."""
+        with as_namespace(cls, args) as flags:
+            cls._check_length_flags(flags, task)
+            return super().build_model(flags, task)
+
+    @classmethod
+    def _check_length_flags(cls, args, task) -> None:
         if args.length_encoding != "none":
             if not getattr(task, "sets_target_lengths", False):
                 raise UserError(f"--length-encoding {args.length_encoding} needs --task headline_generation")
@@ -42,7 +49,6 @@ class LengthControlMixin:
                 raise UserError("--length-with-absolute contradicts --no-token-positional-embeddings")
         elif args.length_with_absolute:
             raise UserError("--length-with-absolute needs --length-encoding ldpe or lrpe")
-        return super().build_model(args, task)
 
     @classmethod
     def build_encoder(cls, args, src_dict, embed_tokens):

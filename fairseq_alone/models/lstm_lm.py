@@ -21,9 +21,9 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
     refused_flags = ("adaptive_softmax_cutoff", "decoder_embed_path")
 
     @classmethod
-    def add_args(cls, parser):
-        """Add fairseq's flags, those for tying, the family's, and those of the decoder."""
-        super().add_args(parser)
+    def add_own_args(cls, parser):
+        """Add the flags for tying, the family's, and those of the decoder."""
+        super().add_own_args(parser)
         # fmt: off
         parser.add_argument("--no-scale-embedding", action="store_true",
                             help="do not multiply the word vectors by the square root of their size; fairseq's "

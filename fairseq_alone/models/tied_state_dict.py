@@ -1,64 +1,72 @@
-"""State dicts that hold a tied tensor once.
+"""State dicts that hold a computed embedding's tensors once, and load in any wrapping.
 
-A module that is reachable by several names gives its tensors several keys. On a CPU in float32 they share memory and
-torch writes them once, but fairseq copies key by key when it moves a model off a GPU or converts it (its issue 2138):
-the checkpoint then holds copies, and its moving average of models counts them twice.
+A module that is reachable by several names gives its tensors several keys. A computed embedding has names of its own,
+so only the first of each is kept. A table keeps all names, as fairseq writes it and other tools expect it.
 """
 
 from torch import nn
 
 from fairseq_alone.checkpoints import same_bits
 from fairseq_alone.errors import UserError
+from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 
 
-def tied_prefixes(model: nn.Module) -> list[tuple[str, str]]:
-    """Pairs (first name, other name) of every embedding (it has ``matrix()``) with several names in ``model``."""
-    names: dict[int, str] = {}
-    pairs = []
+def dropped_prefixes(model: nn.Module) -> list[str]:
+    """All names but the first of every computed embedding in ``model``."""
+    seen: set[int] = set()
+    names = []
     for name, module in model.named_modules(remove_duplicate=False):
-        if hasattr(module, "matrix"):
-            first = names.setdefault(id(module), name)
-            if first != name:
-                pairs.append((first, name))
-    return pairs
+        if isinstance(module, ComputedEmbedding):
+            if id(module) in seen:
+                names.append(name)
+            seen.add(id(module))
+    return names
 
 
-def drop_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> dict:
-    """Remove from ``state_dict``, in place, all but the first name of each tied tensor; return it."""
-    for _, other in tied_prefixes(model):
-        for key in [key for key in state_dict if key.startswith(f"{prefix}{other}.")]:
-            del state_dict[key]
-    return state_dict
+def tied_names(model: nn.Module) -> list[list[str]]:
+    """The names of every parameter and buffer that has several in ``model``, in the order of its modules."""
+    names: dict[int, list[str]] = {}
+    for tensors in (model.named_parameters, model.named_buffers):
+        for name, tensor in tensors(remove_duplicate=False):
+            names.setdefault(id(tensor), []).append(name)
+    return [group for group in names.values() if len(group) > 1]
 
 
 def restore_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> None:
-    """Undo :func:`drop_tied_names` in place.
+    """Give a tied tensor, in place, all the names that loading expects.
 
     Raises:
         UserError: the state dict has other values under another name, so it is of a model that is not tied like this.
     """
-    for first, other in tied_prefixes(model):
-        start = f"{prefix}{first}."
-        for key in [key for key in state_dict if key.startswith(start)]:
-            other_key = f"{prefix}{other}.{key[len(start) :]}"
-            if not same_bits(state_dict.setdefault(other_key, state_dict[key]), state_dict[key]):
+    for names in tied_names(model):
+        present = [prefix + name for name in names if prefix + name in state_dict]
+        for name in present[1:]:
+            if not same_bits(state_dict[name], state_dict[present[0]]):
                 raise UserError(
-                    f"{key} and {other_key} are one tensor in this model, but differ in the checkpoint: give the tying "
-                    "flags that it was trained with"
+                    f"{present[0]} and {name} are one tensor in this model, but differ in the checkpoint: "
+                    "give the tying flags that it was trained with"
                 )
+        if present:
+            state_dict.update((prefix + name, state_dict[present[0]]) for name in names)
 
 
 class TiedStateDict:
-    """Mixin, before a fairseq model: its state dict holds a tied tensor once, and loading restores the other names."""
+    """Mixin, before a fairseq model that has a :attr:`family`: its state dict holds a computed embedding once."""
 
     def state_dict(self, *args, **kwargs):
-        """All tensors, each under one name only."""
-        return drop_tied_names(self, super().state_dict(*args, **kwargs), kwargs.get("prefix", ""))
+        """All tensors; those of a computed embedding under one name only."""
+        state_dict = super().state_dict(*args, **kwargs)
+        for dropped in dropped_prefixes(self):
+            start = f"{kwargs.get('prefix', '')}{dropped}."
+            for key in [key for key in state_dict if key.startswith(start)]:
+                del state_dict[key]
+        return state_dict
 
-    def upgrade_state_dict_named(self, state_dict, name):
-        """Give tied tensors of a checkpoint all the names that loading expects."""
-        super().upgrade_state_dict_named(state_dict, name)
-        restore_tied_names(self, state_dict, f"{name}." if name else "")
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        # PyTorch calls this for every module, whatever it is wrapped in, and then loads the children.
+        self.family.upgrade_state_dict(self, state_dict, prefix)
+        restore_tied_names(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def load_state_dict(self, *args, **kwargs):
         """Load like every fairseq model. Raises UserError when the filters of the checkpoint differ."""

@@ -22,6 +22,7 @@ class EmbeddingFamilyTransformerLM(EmbeddingFamilyLanguageModel):
 
     stock_model = TransformerLanguageModel
     output_dim_flag = "--decoder-output-dim"
+    stock_output_layer = True
     refused_flags = (
         *("adaptive_softmax_cutoff", "adaptive_input", "character_embeddings"),
         *("tie_adaptive_weights", "tie_adaptive_proj"),
@@ -66,7 +67,24 @@ class TransformerLMConventionalModel(EmbeddingFamilyTransformerLM):
     family = ConventionalFamily
 
 
-_SHAPES = {"": base_lm_architecture, "_big": transformer_lm_big, "_gpt": transformer_lm_gpt}
+def post_norm(args) -> None:
+    """What ``--arch transformer_lm`` is on the command line: post-norm, unless ``--decoder-normalize-before``.
+
+    fairseq's other architectures of this model, and the others here, are pre-norm with or without the flag. One thing
+    differs all the same: there, word vectors have 512 values unless ``--decoder-input-dim`` and ``--decoder-output-dim``
+    say otherwise, here as many as ``--decoder-embed-dim``.
+    """
+    normalize_before = getattr(args, "decoder_normalize_before", False)
+    base_lm_architecture(args)
+    args.decoder_normalize_before = normalize_before
+
+
+_SHAPES = {
+    "": base_lm_architecture,
+    "_big": transformer_lm_big,
+    "_gpt": transformer_lm_gpt,
+    "_post_norm": post_norm,
+}
 
 # A quarter of a table or less for 32k words, as in the translation models.
 for _kind, _family, _sizes in (

@@ -49,7 +49,7 @@ def resolve_tying(args, has_encoder: bool = True) -> None:
 
 
 def _check_regularization(args) -> None:
-    regularization = getattr(args, "output_projection_regularization", None) or 0.0
+    regularization = regularization_of(args)
     if not 0.0 <= regularization < float("inf"):
         raise UserError(f"--output-projection-regularization must be at least 0, got {regularization}")
     if regularization == 0.0:
@@ -65,7 +65,12 @@ def _check_regularization(args) -> None:
         )
 
 
+def regularization_of(args) -> float:
+    """lambda of ``--output-projection-regularization``; 0 is none."""
+    return getattr(args, "output_projection_regularization", None) or 0.0
+
+
 def build_output_layer(args, embedding: nn.Module) -> TiedProjection:
     """The output layer over an embedding, tied or not, as the flags ask. Call :func:`resolve_tying` before."""
-    regularization = getattr(args, "output_projection_regularization", None) or 0.0
+    regularization = regularization_of(args)
     return RegularizedProjection(embedding, regularization) if regularization else TiedProjection(embedding)

@@ -12,6 +12,8 @@ SEAMS = (
     "object_broadcast",
     "numpy_names",
     "once_per_update",
+    "moving_average",
+    "tied_tensors",
     "amp",
     "user_errors",
 )

@@ -3,6 +3,7 @@
 import argparse
 import copy
 
+import fairseq.models
 import pytest
 import torch
 from fairseq import options, utils
@@ -115,15 +116,19 @@ def test_each_tensor_is_saved_once_and_comes_back(arch, tying, half):
     expected = logits(model)
     saved = utils.move_to_cpu(copy.deepcopy(model.state_dict()))
     parameters = dict(model.named_parameters())
-    assert sum(value.numel() for name, value in saved.items() if name in parameters) == sum(
-        parameter.numel() for parameter in parameters.values()
-    )
-    assert sum(name.endswith((".w1", ".factor", ".table")) for name in saved) == (1 if tying == "decoder" else 2)
+    stored = {value.data_ptr(): value.numel() for name, value in saved.items() if name in parameters}
+    assert sum(stored.values()) == sum(parameter.numel() for parameter in parameters.values())
+    ends = (".w1", ".factor", "embed_tokens.weight", "output_embedding.weight", "output_projection.weight")
+    # A Transformer's table has the names that fairseq gives it.
+    count = 1 if tying == "decoder" and arch != "transformer_lm_conventional" else 2
+    assert sum(name.endswith(ends) for name in saved) == count
     other = new()
     assert not torch.allclose(logits(other), expected)
     other.load_state_dict(copy.deepcopy(saved))
     assert torch.equal(logits(other), expected)
-    assert (other.decoder.output_projection.embedding is other.decoder.embed_tokens) == (tying == "decoder")
+    output = getattr(other.decoder.output_projection, "embedding", other.decoder.output_projection)
+    of_output, of_input = (next(module.parameters()) for module in (output, other.decoder.embed_tokens))
+    assert (of_output is of_input) == (tying == "decoder")
 
 
 @pytest.mark.parametrize("arch", ["transformer_lm_alone", "lstm_lm_alone"])
@@ -146,6 +151,25 @@ def test_regularised_projection(arch):
     assert model.decoder.output_projection.square.shape == (8, 8)
 
 
+@pytest.mark.parametrize("archs", [("", "_post_norm"), ("_big", "_big"), ("_gpt", "_gpt")])
+@pytest.mark.parametrize("tying", ["fairseq", "default"])
+def test_conventional_transformer_is_fairseqs(archs, tying):
+    """One seed gives the same tensors and logits, to the bit; fairseq's plain transformer_lm is post-norm."""
+    models = []
+    for name in (f"transformer_lm{archs[0]}", f"transformer_lm_conventional{archs[1]}"):
+        torch.manual_seed(3)
+        shape = ["--decoder-embed-dim=8", "--decoder-ffn-embed-dim=8", "--decoder-attention-heads=2"]
+        # fairseq's plain transformer_lm has word vectors of 512 values in a model of any size, unless told otherwise.
+        shape += ["--decoder-input-dim=8", "--decoder-output-dim=8"]
+        args = parse(name, *shape, "--decoder-layers=2", *TYINGS[tying])
+        models.append(fairseq.models.build_model(args, task()).eval())
+    stock, ours = (model.state_dict() for model in models)
+    assert list(stock) == list(ours)
+    assert all(torch.equal(stock[name], ours[name]) for name in stock)
+    assert torch.equal(*map(logits, models))
+    models[0].load_state_dict(copy.deepcopy(ours))
+
+
 def test_lstm_without_scaled_vectors_is_fairseqs():
     """The same parameters in fairseq's own model give the same logits."""
     model = build("lstm_lm_conventional", "--decoder-out-embed-dim=6", "--no-scale-embedding").eval()
@@ -157,8 +181,7 @@ def test_lstm_without_scaled_vectors_is_fairseqs():
     stock_task.dictionary = stock_task.source_dictionary
     stock = LSTMLanguageModel.build_model(args, stock_task).eval()
     saved = model.state_dict()
-    saved["decoder.embed_tokens.weight"] = saved.pop("decoder.embed_tokens.table")
-    saved["decoder.fc_out.weight"] = saved.pop("decoder.output_embedding.table")
+    saved["decoder.fc_out.weight"] = saved.pop("decoder.output_embedding.weight")
     saved["decoder.fc_out.bias"] = torch.zeros(50)
     stock.load_state_dict(saved)
     assert torch.equal(logits(stock), logits(model))
@@ -168,7 +191,7 @@ def test_word_vectors_are_scaled_by_the_root_of_their_size():
     scaled, plain = build("lstm_lm_conventional"), build("lstm_lm_conventional", "--no-scale-embedding")
     plain.load_state_dict(scaled.state_dict())
     with torch.no_grad():
-        plain.decoder.embed_tokens.table.mul_(8**0.5)
+        plain.decoder.embed_tokens.weight.mul_(8**0.5)
     torch.testing.assert_close(logits(plain.eval()), logits(scaled.eval()))
 
 

@@ -143,7 +143,38 @@ def test_the_papers_settings_are_the_defaults():
 
 def embeddings(model):
     """The embeddings of encoder input, decoder input and output."""
-    return model.encoder.embed_tokens, model.decoder.embed_tokens, model.decoder.output_projection.embedding
+    output = model.decoder.output_projection
+    return model.encoder.embed_tokens, model.decoder.embed_tokens, getattr(output, "embedding", output)
+
+
+def vectors(embedding):
+    """All vectors of an embedding, or of fairseq's own output layer over a table."""
+    return embedding.weight.detach().clone()
+
+
+def ties(model):
+    """Whether encoder input and decoder input are one, and decoder input and output."""
+    first, second, third = embeddings(model)
+    if hasattr(first, "matrix") and not hasattr(third, "matrix"):  # fairseq's own output layer
+        return first.weight is second.weight, second.weight is third.weight
+    return first is second, second is third
+
+
+def stored_values(state_dict):
+    """How many trained values a file of this state dict holds: those of each storage once."""
+    trained = {
+        tensor.data_ptr(): tensor.numel()
+        for name, tensor in state_dict.items()
+        if not name.endswith(("version", "_float_tensor"))
+    }
+    return sum(trained.values())
+
+
+def embedding_tensors(state_dict):
+    """The embeddings of a state dict, each by one of its tensors; a table with all its names."""
+    return [
+        name for name in state_dict if name.endswith((".w1", ".factor", "embed_tokens.weight", "projection.weight"))
+    ]
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -153,12 +184,11 @@ def test_tying_by_mutation(arch, flags, tying):
     """Change the decoder's input embedding and see who notices."""
     model = build(arch, *flags[tying]).eval()
     encoder_input, decoder_input, output = embeddings(model)
-    ids = torch.tensor([5, 9])
-    before = [embedding(ids).detach().clone() for embedding in (encoder_input, decoder_input, output)]
+    before = [vectors(embedding) for embedding in (encoder_input, decoder_input, output)]
     with torch.no_grad():
         next(p for p in decoder_input.parameters()).mul_(1.7)
     changed = [
-        not torch.allclose(embedding(ids), old)
+        not torch.allclose(vectors(embedding), old)
         for embedding, old in zip((encoder_input, decoder_input, output), before, strict=True)
     ]
     assert changed == {"all": [True] * 3, "decoder": [False, True, True], "none": [False, True, False]}[tying]
@@ -170,13 +200,12 @@ def test_each_tensor_is_saved_once_and_comes_back(arch, tying):
     """Save, perturb, load: the same logits, in a new process's model too, from CPU and as fairseq saves from a GPU."""
     model = build(arch, *TYINGS[tying]).eval()
     expected = logits(model)
+    trained = sum(parameter.numel() for parameter in model.parameters())
+    for precision in (model, copy.deepcopy(model).half()):  # half types are converted, as a GPU's tensors are moved
+        assert stored_values(utils.move_to_cpu(precision.state_dict())) == trained
     saved = {key: value.clone() for key, value in model.state_dict().items()}
-    trained = {id(p): p for p in model.parameters()}
-    assert sum(v.numel() for k, v in saved.items() if k in dict(model.named_parameters())) == sum(
-        p.numel() for p in trained.values()
-    )
-    count = {"all": 1, "decoder": 2, "none": 3}[tying]
-    assert sum(key.endswith((".w1", ".factor", ".table")) for key in saved) == count
+    count = 3 if arch == "transformer_conventional" else {"all": 1, "decoder": 2, "none": 3}[tying]
+    assert len(embedding_tensors(saved)) == count
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3)
@@ -187,12 +216,7 @@ def test_each_tensor_is_saved_once_and_comes_back(arch, tying):
     assert not torch.allclose(logits(other), expected)
     other.load_state_dict(utils.move_to_cpu(copy.deepcopy(saved)))
     assert torch.equal(logits(other), expected)
-    first, second, third = embeddings(other)
-    assert (first is second, second is third) == {
-        "all": (True, True),
-        "decoder": (False, True),
-        "none": (False, False),
-    }[tying]
+    assert ties(other) == {"all": (True, True), "decoder": (False, True), "none": (False, False)}[tying]
 
 
 def test_state_dict_of_a_wrapped_model_has_its_prefix():
@@ -216,10 +240,10 @@ def test_copies_of_a_tied_tensor_are_loaded_even_if_not_finite(arch):
     model = build(arch, *TIE_FLAGS["all"])
     saved = torch.nn.Module.state_dict(model)  # a copy for each name, as fairseq's own models write them
     for name in saved:
-        if name.endswith((".w1", ".table")):
+        if name in embedding_tensors(saved):
             saved[name] = torch.full_like(saved[name], float("nan"))
     model.load_state_dict(saved)
-    assert embeddings(model)[0].matrix().isnan().any()
+    assert embeddings(model)[0].weight.isnan().any()
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -228,39 +252,79 @@ def test_half_precision_keeps_the_ties(arch, tying):
     """In fp16, saved and loaded: what was one is one, and a change of it is seen in the same places."""
     model = build(arch, *TIE_FLAGS[tying]).half().eval()
     saved = utils.move_to_cpu({key: value.clone() for key, value in model.state_dict().items()})
-    assert (
-        sum(key.endswith((".w1", ".factor", ".table")) for key in saved) == {"all": 1, "decoder": 2, "none": 3}[tying]
-    )
+    count = 3 if arch == "transformer_conventional" else {"all": 1, "decoder": 2, "none": 3}[tying]
+    assert len(embedding_tensors(saved)) == count
     assert all(value.dtype == torch.int64 for key, value in saved.items() if key.endswith("filter_version"))
     other = build(arch, *TIE_FLAGS[tying]).half().eval()
     other.load_state_dict(saved)
     for mine, theirs in zip(embeddings(other), embeddings(model), strict=True):
-        assert mine.matrix().dtype == torch.float16
-        assert torch.equal(mine.matrix(), theirs.matrix())
-    before = [embedding.matrix().detach().clone() for embedding in embeddings(other)]
+        assert vectors(mine).dtype == torch.float16
+        assert torch.equal(vectors(mine), vectors(theirs))
+    before = [vectors(embedding) for embedding in embeddings(other)]
     with torch.no_grad():
         next(embeddings(other)[1].parameters()).mul_(2)
     other.train().eval()  # drops what was kept
     changed = [
-        not torch.equal(embedding.matrix(), old) for embedding, old in zip(embeddings(other), before, strict=True)
+        not torch.equal(vectors(embedding), old) for embedding, old in zip(embeddings(other), before, strict=True)
     ]
     assert changed == {"all": [True] * 3, "decoder": [False, True, True], "none": [False, True, False]}[tying]
 
 
-def test_conventional_is_fairseqs_transformer():
-    """With three-way tying one seed gives the same logits and the same gradients, to the bit."""
+@pytest.mark.parametrize("tying", TYINGS)
+def test_conventional_is_fairseqs_transformer(tying):
+    """One seed gives the same tensors under the same names, the same logits and gradients, to the bit."""
     models = []
     for arch in ("transformer", "transformer_conventional"):
         torch.manual_seed(3)
-        models.append(build(arch, "--share-all-embeddings"))
+        models.append(build(arch, *TYINGS[tying]))
     stock, ours = models
+    assert list(stock.state_dict()) == list(ours.state_dict())
+    assert [name for name, _ in stock.named_parameters()] == [name for name, _ in ours.named_parameters()]
     sources, outputs = torch.tensor([[5, 6, 7, 2], [1, 8, 9, 2]]), torch.tensor([[2, 10, 11], [2, 12, 1]])
     results = [model(sources, torch.tensor([4, 3]), outputs)[0] for model in models]
     assert torch.equal(*results)
     for result in results:
         result.logsumexp(-1).square().sum().backward()
-    assert torch.equal(stock.encoder.embed_tokens.weight.grad, ours.encoder.embed_tokens.table.grad)
-    assert torch.equal(stock.decoder.layers[0].fc1.weight.grad, ours.decoder.layers[0].fc1.weight.grad)
+    for mine, theirs in zip(ours.parameters(), stock.parameters(), strict=True):
+        assert torch.equal(mine.grad, theirs.grad)
+
+
+@pytest.mark.parametrize(
+    "archs", [("transformer", "transformer_conventional"), ("transformer_conventional", "transformer")]
+)
+@pytest.mark.parametrize("tying", TYINGS)
+def test_conventional_and_stock_load_each_other(archs, tying):
+    saved, loaded = (build(arch, *TYINGS[tying]).eval() for arch in archs)
+    loaded.load_state_dict(copy.deepcopy(saved.state_dict()))
+    assert torch.equal(logits(loaded), logits(saved))
+
+
+@pytest.mark.parametrize("tying", TYINGS)
+def test_tables_of_version_0_1_0_are_loaded(tying):
+    """They had names of their own, and a tied table had one name only."""
+    model = build("transformer_conventional", *TIE_FLAGS[tying]).eval()
+    old, seen = {}, set()
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen:
+            name = name.replace("decoder.output_projection.weight", "decoder.output_embedding.table")
+            old[name.replace("embed_tokens.weight", "embed_tokens.table")] = tensor.clone()
+        seen.add(tensor.data_ptr())
+    assert sum(name.endswith(".table") for name in old) == {"all": 1, "decoder": 2, "none": 3}[tying]
+    other = build("transformer_conventional", *TIE_FLAGS[tying]).eval()
+    other.load_state_dict(old)
+    assert torch.equal(logits(other), logits(model))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("tying", TYINGS)
+def test_a_wrapped_model_loads_its_own_state(arch, tying):
+    """In a list, and within another module within a list: fairseq's own upgrade of state dicts does not run there."""
+    for wrap in (lambda model: torch.nn.ModuleList([model]), lambda model: torch.nn.ModuleDict({"a": model})):
+        first, second = (wrap(torch.nn.Sequential(build(arch, *TYINGS[tying]).eval())) for _ in range(2))
+        inner = [next(iter(wrapper.children()))[0] for wrapper in (first, second)]
+        assert not torch.equal(*map(logits, inner))
+        second.load_state_dict(copy.deepcopy(first.state_dict()), strict=True)
+        assert torch.equal(*map(logits, inner))
 
 
 @pytest.mark.parametrize(
@@ -304,9 +368,8 @@ def test_the_flags_of_a_built_model_build_it_again(arch, tying):
     """A checkpoint keeps the flags as building left them; loading must not find a contradiction in them."""
     args = small(arch, *TIE_FLAGS[tying])
     ARCH_MODEL_REGISTRY[arch].build_model(args, Task())
-    first, second, third = embeddings(ARCH_MODEL_REGISTRY[arch].build_model(args, Task()))
-    assert (first is second) == (tying == "all")
-    assert (second is third) == (tying != "none")
+    model = ARCH_MODEL_REGISTRY[arch].build_model(args, Task())
+    assert ties(model) == (tying == "all", tying != "none")
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -316,6 +379,10 @@ def test_regularized_projection_stands_before_the_output(arch):
     plain = build(arch).eval()
     torch.manual_seed(4)
     model = build(arch, *flags).eval()
+    if arch == "transformer_conventional":  # without P, fairseq makes the output layer
+        state = {**plain.state_dict(), "decoder.output_projection.square": torch.eye(8)}
+        state["decoder.output_embedding.weight"] = state.pop("decoder.output_projection.weight")
+        model.load_state_dict(state)
     torch.testing.assert_close(logits(model), logits(plain))  # P is the identity at first
     square = model.decoder.output_projection.square
     with torch.no_grad():
@@ -358,22 +425,49 @@ def test_tied_output_gets_gradient_from_input_and_output():
     assert all(parameter.grad is not None for parameter in parameters.values())
 
 
-def test_moving_average_of_models_decays_each_tensor_once():
-    """fairseq's EMA walks the state dict: a tied tensor under two names would be decayed twice, the filters spoiled."""
+def moving_average(model, decay, fp32=False):
+    """fairseq's moving average, as ``--store-ema`` makes it."""
     from fairseq.models.ema.ema import EMA
 
-    model = build("transformer_alone", "--share-all-embeddings")
-    config = argparse.Namespace(
-        ema_decay=0.5, ema_fp32=False, ema_seed_model=None, ema_start_update=0, ema_update_freq=1
-    )
-    ema = EMA(model, config)
-    old = model.encoder.embed_tokens.w1.detach().clone()
+    settings = {"ema_seed_model": None, "ema_start_update": 0, "ema_update_freq": 1}
+    return EMA(model, argparse.Namespace(ema_decay=decay, ema_fp32=fp32, **settings))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("fp32", [False, True], ids=["own", "fp32"])
+def test_moving_average_of_models_decays_each_tensor_once(arch, fp32):
+    """fairseq's EMA walks the state dict: a tensor under three names would be decayed three times."""
+    model = build(arch, "--share-all-embeddings")
+    if fp32:
+        model.half()
+    ema = moving_average(model, 0.5, fp32)
+    old = [parameter.detach().float().clone() for parameter in model.parameters()]
     with torch.no_grad():
-        model.encoder.embed_tokens.w1.add_(1.0)
+        for parameter in model.parameters():
+            parameter.add_(1.0)
     ema.step(model)
-    torch.testing.assert_close(ema.get_model().encoder.embed_tokens.w1, old + 0.5)
-    averaged, original = ema.get_model().encoder.embed_tokens.filters, model.encoder.embed_tokens.filters
-    assert torch.equal(averaged.filter_version, original.filter_version)
+    for averaged, before in zip(ema.get_model().parameters(), old, strict=True):
+        torch.testing.assert_close(averaged.float(), before + 0.5, atol=2e-3 if fp32 else 1e-6, rtol=0)
+    # What a checkpoint keeps of it agrees under every name.
+    for name, tensor in ema.fp32_params.items():
+        torch.testing.assert_close(tensor, ema.get_model().state_dict()[name].to(tensor.dtype), atol=2e-3, rtol=0)
+    if arch == "transformer_alone":
+        averaged, original = ema.get_model().encoder.embed_tokens.filters, model.encoder.embed_tokens.filters
+        assert torch.equal(averaged.filter_version, original.filter_version)
+
+
+@pytest.mark.parametrize("arch", [*ARCHS, "transformer"])
+def test_moving_average_of_a_pre_norm_model_keeps_the_final_norms(arch):
+    """With decay 0 the average is the model; fairseq's loses the norm after the last decoder layer."""
+    model = build(arch, "--share-all-embeddings", "--encoder-normalize-before", "--decoder-normalize-before").eval()
+    with torch.no_grad():
+        model.decoder.layer_norm.weight.mul_(3.0)
+    ema = moving_average(model, 0.0)
+    ema.step(model)
+    assert torch.equal(logits(ema.get_model()), logits(model))
+    other = build(arch, "--share-all-embeddings", "--encoder-normalize-before", "--decoder-normalize-before").eval()
+    other.load_state_dict(ema.get_model().state_dict())
+    assert torch.equal(logits(other), logits(model))
 
 
 @pytest.mark.parametrize(

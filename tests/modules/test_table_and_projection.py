@@ -13,9 +13,9 @@ def test_table_keeps_the_contract():
     assert torch.equal(embedding(ids), embedding.matrix()[ids])
     assert torch.equal(embedding.weight, embedding.matrix())
     assert torch.equal(embedding.matrix()[1], torch.zeros(4))
-    assert [name for name, _ in embedding.named_parameters()] == ["table"]
+    assert [name for name, _ in embedding.named_parameters()] == ["weight"]
     embedding(ids).sum().backward()
-    assert embedding.table.grad.sum(1).tolist() == [0, 0, 0, 8, 0, 0, 4]  # none for the padding word
+    assert embedding.weight.grad.sum(1).tolist() == [0, 0, 0, 8, 0, 0, 4]  # none for the padding word
 
 
 def test_table_has_fairseqs_scale():
@@ -27,7 +27,7 @@ def test_projection_by_hand():
     embedding = TableEmbedding(3, 2)
     projection = RegularizedProjection(embedding, 0.15)
     with torch.no_grad():
-        embedding.table.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+        embedding.weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
         projection.square.copy_(torch.tensor([[1.0, 1.0], [0.0, 2.0]]))
     # P h = (1 + 10, 2 * 10) for h = (1, 10)
     expected = torch.tensor([[[11.0 + 40.0, 33.0 + 80.0, 55.0 + 120.0]]])
