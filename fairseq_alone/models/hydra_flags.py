@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import difflib
 
+from fairseq.models import ARCH_CONFIG_REGISTRY
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fairseq_alone.errors import UserError
@@ -29,14 +30,14 @@ def as_namespace(model, args):
         yield args
         return
     flags = argparse.Namespace(**OmegaConf.to_container(args, resolve=True))
-    own, known = _flags_of(model.add_own_args), _flags_of(model.add_args)
+    own = _flags_of(model.add_own_args)
+    known = {*_flags_of(model.add_args), *_set_by_architecture(flags)}
     ours = {*own, *(name for family in EmbeddingFamily.__subclasses__() for name in _flags_of(family.add_args))}
     for name, value in vars(flags).items():
         if name in own and value is not None:
             setattr(flags, name, _checked(own[name], value))
-        # Names that only fairseq's architectures know are left alone.
         elif name not in known and difflib.get_close_matches(name, ours, cutoff=0.6):
-            raise UserError(f"model.{name}: {args.get('_name')} has no such setting; it has {', '.join(sorted(own))}")
+            raise UserError(f"model.{name}: {flags._name} has no such setting; it has {', '.join(sorted(own))}")
     yield flags
     # A checkpoint keeps the settings, and other tools read there how the model was built.
     with open_dict(args):
@@ -47,6 +48,13 @@ def _flags_of(add_args) -> dict[str, argparse.Action]:
     parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     add_args(parser)
     return {action.dest: action for action in parser._actions}
+
+
+def _set_by_architecture(flags) -> dict:
+    # Some of them have no flag.
+    settings = argparse.Namespace()
+    ARCH_CONFIG_REGISTRY[flags._name](settings)
+    return vars(settings)
 
 
 def _checked(action: argparse.Action, value):
