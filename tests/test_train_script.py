@@ -144,6 +144,9 @@ def test_wmt16_is_the_papers_table_2(recipe):
         "--arch": "transformer_alone_wmt_en_de",
         "--alone-filter": "real",
         "--alone-inter-dim": "8192",
+        "--alone-init": "published",
+        "--alone-dropout": "0.2",
+        "--alone-dropout-until": "4500",
         "--lr": "0.0015",
         "--lr-scheduler": "inverse_sqrt",
         "--warmup-updates": "4000",
@@ -180,12 +183,16 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         own[f"alone_{kind}"] = ["--arch", f"transformer_alone{suffix}", "--alone-filter", kind]
         own[f"alone_{kind}"] += ["--alone-inter-dim", "99"]
         if preset == "wmt16":  # as in the authors' command
-            own[f"alone_{kind}"] += ["--alone-dropout", "0.15", "--alone-dropout-until", "4500"]
+            dropout = {"binary": "0.15", "real": "0.2"}[kind]
+            own[f"alone_{kind}"] += ["--alone-dropout", dropout, "--alone-dropout-until", "4500"]
+            own[f"alone_{kind}"] += ["--alone-init", "published"]
     common = {}
     for embedding, command in commands.items():
         common[embedding] = list(command)
-        for word in own[embedding]:
-            common[embedding].remove(word)
+        for flag, wanted in zip(own[embedding][::2], own[embedding][1::2], strict=True):
+            assert value(command, flag) == wanted
+            start = common[embedding].index(flag)
+            del common[embedding][start : start + 2]
     assert len({tuple(words) for words in common.values()}) == 1
 
 
@@ -249,6 +256,7 @@ def test_gigaword_is_the_papers_section_3_3(headlines):
         "--task": "headline_generation",
         "--arch": "transformer_alone_duc",
         "--alone-inter-dim": "1024",
+        "--alone-init": "published",
         "--alone-dropout": "0.1",
         "--alone-dropout-until": "300",
         "--length-encoding": "lrpe",

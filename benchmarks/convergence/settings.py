@@ -104,12 +104,16 @@ class Setting:
 
 # The last flag is what fairseq wants of it with --fp16, the recipe's default on a GPU.
 _MUON = ("--optimizer", "adam_muon", "--fp16-no-flatten-grads")
+# The initial values of the authors' code.
+_AUTHORS = ("--alone-init", "published")
 _SHARES = {"half": 0.5, "quarter": 0.25, "eighth": 0.125}
 
 SETTINGS = {"conventional": Setting("conventional", series="conventional")}
 for _name, _share in _SHARES.items():
     SETTINGS[f"factorized_{_name}"] = Setting("factorized", _share, series="factorized")
     SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE as published")
+    SETTINGS[f"authors_{_name}"] = Setting("alone_binary", _share, flags=_AUTHORS)
+    SETTINGS[f"authors_real_{_name}"] = Setting("alone_real", _share, flags=_AUTHORS)
     SETTINGS[f"share_{_name}"] = Setting("alone_share", _share, series="ALONE, --alone-share")
 # Where the rows do most good: all of one width; half of the values in wide rows, few for the rarest words; a table
 # whose rows move as fast as free rows do.
@@ -118,6 +122,7 @@ SETTINGS["rows_for_all_quarter"] = Setting("alone_real", 0.25, narrow=((1.0, 1.0
 SETTINGS["steep_half"] = Setting("alone_real", 0.5, base=4, free=0.5, narrow=((0.75, 0.4), (0.95, 0.06)))
 SETTINGS["fast_table"] = Setting("alone_real", 1.0, free=1.0, series="a table with the step of free rows")
 # One change at a time, at a quarter of the table.
+SETTINGS["real_half"] = Setting("alone_real", 0.5)
 SETTINGS["real_quarter"] = Setting("alone_real", 0.25)
 SETTINGS["wide_quarter"] = Setting("alone_real", 0.25, base=4)
 SETTINGS["muon_quarter"] = Setting("alone_real", 0.25, flags=_MUON)

@@ -74,8 +74,9 @@ default_inter_dim=512 default_max_update=0
 arch_conventional=transformer_length_duc arch_alone=transformer_alone_duc arch_factorized=transformer_factorized_duc
 read_sizes
 choose_embedding
-# The authors' dropout inside the embedding network, off after 300 updates.
+# The authors' dropout inside the embedding network, off after 300 updates, and their initial values.
 [[ $embedding != alone_@(binary|real) ]] || training+=(--alone-dropout 0.1 --alone-dropout-until 300)
+[[ $preset.$embedding != gigaword.alone_@(binary|real) ]] || training+=(--alone-init published)
 
 length=${LENGTH:-$default_length}
 case $length in

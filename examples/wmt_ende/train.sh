@@ -76,7 +76,9 @@ arch_factorized=transformer_factorized$arch_suffix
 
 read_sizes
 choose_embedding
-# The authors' dropout inside the embedding network, off after 4,500 updates.
-[[ $preset != wmt16 || $embedding != alone_@(binary|real) ]] ||
-  training+=(--alone-dropout 0.15 --alone-dropout-until 4500)
+# The authors' initial values, and their dropout inside the embedding network, off after 4,500 updates.
+case $preset.$embedding in
+  wmt16.alone_binary) training+=(--alone-init published --alone-dropout 0.15 --alone-dropout-until 4500) ;;
+  wmt16.alone_real) training+=(--alone-init published --alone-dropout 0.2 --alone-dropout-until 4500) ;;
+esac
 train --task translation

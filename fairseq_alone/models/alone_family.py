@@ -51,6 +51,9 @@ class AloneFamily(EmbeddingFamily):
                             help="switch that dropout off from update N on; 0 keeps it on")
         parser.add_argument("--alone-fix-base", action="store_true",
                             help="do not train the base vector (the paper's ablation)")
+        parser.add_argument("--alone-init", metavar="INIT",
+                            help="initial values: balanced (the default; computed vectors are as long as a table's), "
+                                 "or published (the distributions of the authors' code)")
         parser.add_argument("--alone-share", type=float, metavar="SHARE",
                             help="size of the embedding, that of a table V x D_e = 1, at most 0.75: chooses D_o, "
                                  "D_inter and free rows so that the model learns about as fast as with a table; "
@@ -83,6 +86,7 @@ class AloneFamily(EmbeddingFamily):
         args.alone_dropout = getattr(args, "alone_dropout", 0.0)
         args.alone_dropout_until = getattr(args, "alone_dropout_until", 0)
         args.alone_fix_base = getattr(args, "alone_fix_base", False)
+        args.alone_init = getattr(args, "alone_init", "balanced")
         args.alone_rebuild = getattr(args, "alone_rebuild", "update")
 
     @classmethod
@@ -114,8 +118,9 @@ class AloneFamily(EmbeddingFamily):
             dropout_until=args.alone_dropout_until,
             fix_base=args.alone_fix_base,
             free_rows=sizes.free_rows,
+            # Checkpoints of version 0.1.0 know neither this flag nor the next.
+            init=getattr(args, "alone_init", "balanced"),
         )
-        # Checkpoints of version 0.1.0 do not know this flag.
         embedding.rebuild = getattr(args, "alone_rebuild", "update")
         for layer in embedding.layers:
             layer.param_group = EMBEDDING_NETWORK
@@ -134,7 +139,7 @@ def _warn_once(message: str) -> None:
 
 
 def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:
-    # Checkpoints of version 0.1.0 know neither --alone-share nor --alone-free-rows.
+    # Checkpoints of version 0.1.0 know none of these three flags.
     share, rows = getattr(args, "alone_share", None), getattr(args, "alone_free_rows", "0")
     if share is None:
         base_dim = embed_dim if args.alone_base_dim is None else args.alone_base_dim
@@ -144,6 +149,10 @@ def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:
             raise SettingError(name, "follows from --alone-share; give one of the two")
     if args.alone_num_layers != 2:
         raise SettingError("num_layers", f"must be 2 with --alone-share, got {args.alone_num_layers}")
+    # The sizes were chosen for computed vectors as long as the rows are.
+    init = getattr(args, "alone_init", "balanced")
+    if init != "balanced":
+        raise SettingError("init", f"must be balanced with --alone-share, got {init}")
     return AloneBudget.of_share(share, num_embeddings, embed_dim)
 
 

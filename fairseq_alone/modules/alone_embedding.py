@@ -13,6 +13,13 @@ from fairseq_alone.modules.filters import FilterBank, FilterSettings
 from fairseq_alone.modules.first_layer import FilterProducts, FilterSums
 from fairseq_alone.modules.free_rows import FreeRows
 
+#: How the trained values may start; see :class:`AloneEmbedding`.
+INITS = ("balanced", "published")
+
+# The standard deviation of o in the authors' code is this power of D_e + D_inter. They give no reason for the numbers.
+# They have no naive filters; those are binary, too.
+_PUBLISHED_POWER = {"binary": -0.05, "naive": -0.05, "real": -0.3}
+
 # Words that set the initial scale. More change it by less than one percent.
 _NUM_SCALE_SAMPLES = 1024
 
@@ -28,7 +35,12 @@ class AloneEmbedding(ComputedEmbedding):
     :class:`~fairseq_alone.modules.free_rows.FreeRows`. Give frequent words the small numbers, as fairseq's dictionaries
     do.
 
-    At initialisation the standard deviation of ``matrix()`` is ``D_e ** -0.5``, that of a fairseq table.
+    With ``init="balanced"`` the standard deviation of ``matrix()`` is ``D_e ** -0.5`` at first, as that of a table is.
+    ``init="published"`` draws from the distributions of the authors' code (takase/alone_seq2seq): ``o`` from
+    N(0, s^2), where s is ``(D_e + D_inter) ** -0.05`` for binary filters and ``(D_e + D_inter) ** -0.3`` for real ones;
+    the layers from Xavier's uniform distribution. With the paper's D_e = 512 and D_inter = 8192, vectors are then 3.4
+    times as long as a table's with binary filters and half as long with real ones. With one layer D_inter counts as 0,
+    as it does there. Free rows, which the authors do not have, start alike with both.
 
     Args:
         settings: the filters ``m_w``, with the vocabulary size V and D_o.
@@ -42,6 +54,7 @@ class AloneEmbedding(ComputedEmbedding):
         fix_base: leave ``o`` untrained, the paper's ablation.
         free_rows: bands of words that have a trained vector of their own, each the number of its words and the width
             of their rows, at most D_e; none is the paper's.
+        init: the distribution of the initial values, ``"balanced"`` or ``"published"``.
 
     Raises:
         SettingError: a setting is outside its range.
@@ -59,6 +72,7 @@ class AloneEmbedding(ComputedEmbedding):
         dropout_until: int = 0,
         fix_base: bool = False,
         free_rows: Sequence[tuple[int, int]] = (),
+        init: str = "balanced",
     ):
         if embedding_dim < 1:
             raise SettingError("embedding_dim", f"must be at least 1, got {embedding_dim}")
@@ -72,12 +86,15 @@ class AloneEmbedding(ComputedEmbedding):
             raise SettingError("dropout", f"needs 2 or 3 layers: it comes after the ReLU; got {dropout} with 1 layer")
         if dropout_until < 0:
             raise SettingError("dropout_until", f"must be at least 0, got {dropout_until}")
+        if init not in INITS:
+            raise SettingError("init", f"must be one of {', '.join(INITS)}, got {init!r}")
         most, wanted = settings.num_embeddings - (padding_idx is not None), sum(words for words, _ in free_rows)
         if wanted > most:
             raise SettingError("free_rows", f"must be at most {most} in all, one for each word, got {wanted}")
         super().__init__(settings.num_embeddings, embedding_dim, padding_idx)
         self.inter_dim = inter_dim
         self.num_layers = num_layers
+        self.init = init
         self.dropout = dropout
         self.dropout_until = dropout_until
         self.num_updates = 0
@@ -102,22 +119,30 @@ class AloneEmbedding(ComputedEmbedding):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw ``o`` and the layers from PyTorch's global generator, at a scale that no setting changes.
-
-        The layers get Xavier's scale, like every projection of a fairseq Transformer, and ``o`` takes up the rest: with
-        a unit ``o`` the last layer would have to be so small that one step of Adam exceeds it many times.
-        """
+        """Draw all trained values from PyTorch's global generator; see ``init``."""
+        published = self.init == "published"
         for layer in self.layers:
-            nn.init.xavier_normal_(layer)
+            (nn.init.xavier_uniform_ if published else nn.init.xavier_normal_)(layer)
         self.o.normal_()
         self.free.reset_parameters()
+        self.o.mul_(self._published_scale() if published else self._balanced_scale())
+
+    def _published_scale(self) -> float:
+        inter_dim = self.inter_dim if self.num_layers > 1 else 0
+        return (self.embedding_dim + inter_dim) ** _PUBLISHED_POWER[self.filters.settings.filter]
+
+    def _balanced_scale(self) -> Tensor | float:
+        """What a unit ``o`` is multiplied by, so that the matrix has a table's scale, which no setting changes.
+
+        The layers have Xavier's scale, like every projection of a fairseq Transformer, and ``o`` takes up the rest:
+        with a unit ``o`` the last layer would have to be so small that one step of Adam exceeds it many times.
+        """
         # The ReLU's features share one direction, so theory leaves some percent to chance; measuring does not. Without
         # biases the matrix is proportional to o.
         computed = self._all_ids()[self.free.num_words :]
         step = max(1, len(computed) // _NUM_SCALE_SAMPLES)
         deviation = self.rows(computed[::step]).std(correction=0) if len(computed) else 0.0
-        if deviation > 0:
-            self.o.mul_(self.embedding_dim**-0.5 / deviation)
+        return self.embedding_dim**-0.5 / deviation if deviation > 0 else 1.0
 
     def set_num_updates(self, num_updates: int) -> None:
         """Tell how many updates were made; fairseq's trainer calls this."""

@@ -52,6 +52,7 @@ def test_flags_reach_the_embedding():
         *("--share-all-embeddings", "--alone-filter=real", "--alone-base-dim=6", "--alone-num-layers=3"),
         *("--alone-num-codebooks=3", "--alone-codebook-size=9", "--alone-filter-std=2", "--alone-seed=77"),
         *("--alone-dropout=0.25", "--alone-dropout-until=9", "--alone-zero-probability=0.25", "--alone-fix-base"),
+        "--alone-init=published",
     )
     embedding = model.encoder.embed_tokens
     settings = embedding.filters.settings
@@ -59,6 +60,7 @@ def test_flags_reach_the_embedding():
     assert (settings.filter_std, settings.seed, settings.zero_probability) == (2.0, 77, 0.25)
     assert (embedding.num_layers, embedding.inter_dim, embedding.dropout) == (3, 12, 0.25)
     assert not embedding.o.requires_grad
+    assert embedding.init == "published"
     model.set_num_updates(8)
     assert embedding.num_updates == 8
     assert (embedding.num_embeddings, embedding.padding_idx) == (50, 1)
@@ -77,6 +79,18 @@ def test_a_share_sizes_each_embedding_by_its_own_dictionary():
     other = build("transformer_alone", *flags, task=Task(1200, 800)).eval()
     other.load_state_dict(model.state_dict())
     assert torch.equal(logits(other), logits(model))
+
+
+def test_a_checkpoint_without_the_start_has_the_balanced_one():
+    args = small("transformer_alone")
+    assert args.alone_init == "balanced"
+    del args.alone_init
+    torch.manual_seed(2)
+    model = ARCH_MODEL_REGISTRY["transformer_alone"].build_model(args, Task())
+    torch.manual_seed(2)
+    expected = build("transformer_alone", "--alone-init=balanced")
+    assert torch.equal(model.encoder.embed_tokens.o, expected.encoder.embed_tokens.o)
+    assert model.encoder.embed_tokens.init == "balanced"
 
 
 def task_with_counts(counts):
@@ -505,6 +519,7 @@ def test_flags_that_need_a_table_are_refused(arch, flags, words):
         (["--alone-filter-std", "0"], "--alone-filter-std must be"),
         (["--alone-filter", "ternary"], "--alone-filter must be one of binary, real, naive"),
         (["--alone-seed", "-1"], "--alone-seed must be"),
+        (["--alone-init", "xavier"], "--alone-init must be one of balanced, published, got 'xavier'"),
         (["--alone-free-rows", "60"], "--alone-free-rows must be at most 49 in all"),
         (["--alone-free-rows", "4,0x2"], "--alone-free-rows must be at least 1 in each band, got 0"),
         (["--alone-free-rows", "4x9"], "--alone-free-rows must have a width from 1 to 8, got 9"),
@@ -520,6 +535,7 @@ def test_flags_that_need_a_table_are_refused(arch, flags, words):
         ),
         (["--alone-share", "0.75", "--alone-base-dim", "4"], "--alone-base-dim follows from --alone-share"),
         (["--alone-share", "0.75", "--alone-free-rows", "4"], "--alone-free-rows follows from --alone-share"),
+        (["--alone-share", "0.75", "--alone-init", "published"], "--alone-init must be balanced with --alone-share"),
     ],
 )
 def test_settings_out_of_range_name_their_flag(flags, words):

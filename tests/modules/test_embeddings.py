@@ -26,6 +26,7 @@ EMBEDDINGS = {
     "one layer": lambda: alone(num_layers=1),
     "three layers": lambda: alone("real", num_layers=3),
     "fixed base": lambda: alone(fix_base=True),
+    "published start": lambda: alone("real", init="published"),
     "free rows": lambda: alone("real", base_dim=19, free_rows=[(2, DIM), (4, 3)]),
     "factorized": lambda: FactorizedEmbedding(VOCABULARY, DIM, PAD, factorized_dim=3),
 }
@@ -289,6 +290,61 @@ def test_initial_scale_with_other_settings(settings):
     assert embedding.matrix().std().item() == pytest.approx(128**-0.5, rel=0.1)
 
 
+def test_balanced_initial_values_stay_what_they_were():
+    """Recorded before there was another start; a seed must go on meaning the same model."""
+    recorded = {
+        "o": [0.59804946, 0.65257686, 0.22678888],
+        "w1": [-0.02486669, 0.11676098, -0.25371975],
+        "w2": [0.11854073, 0.27687934, -0.07850017],
+    }
+    for settings in ({}, {"init": "balanced"}):
+        torch.manual_seed(3)
+        embedding = alone(**settings)
+        for name, values in recorded.items():
+            assert getattr(embedding, name).flatten()[:3].tolist() == pytest.approx(values, rel=1e-6), name
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("kind", "deviation"),
+    # D_e + D_inter is 32 with each number of layers: 32 ** -0.05 and 32 ** -0.3.
+    [("binary", 0.840896), ("naive", 0.840896), ("real", 0.353553)],
+)
+def test_published_initial_values_have_the_authors_distributions(kind, deviation, layers):
+    torch.manual_seed(4)
+    dim, inter_dim = (32, 50) if layers == 1 else (24, 8)
+    filters = FilterSettings(20, 20000, filter=kind)
+    embedding = AloneEmbedding(filters, dim, 1, inter_dim=inter_dim, num_layers=layers, init="published")
+    assert embedding.o.mean().item() == pytest.approx(0, abs=0.03 * deviation)
+    assert embedding.o.std().item() == pytest.approx(deviation, rel=0.03)
+    # Normal: 68.27 % of the values within one deviation. Uniform: none beyond the bound.
+    assert (embedding.o.abs() < deviation).float().mean().item() == pytest.approx(0.6827, abs=0.02)
+    for layer in embedding.layers:
+        bound = (6 / sum(layer.shape)) ** 0.5
+        assert 0.9 * bound < layer.abs().max().item() <= bound
+
+
+def test_published_initial_vectors_with_the_papers_sizes():
+    """Mean squares: o has s^2, W1 and W2 2 / (D_o + D_inter), a filter 1/2 or 1, and the ReLU halves what it gets."""
+    layer = 2 / (512 + 8192)
+    for kind, square, power in (("binary", 0.5, -0.05), ("real", 1.0, -0.3)):
+        torch.manual_seed(6)
+        filters = FilterSettings(300, 512, filter=kind)
+        embedding = AloneEmbedding(filters, 512, 1, inter_dim=8192, init="published").eval()
+        expected = (512 * square * 8704 ** (2 * power) * layer / 2 * 8192 * layer) ** 0.5
+        with torch.no_grad():
+            assert embedding.matrix().std().item() == pytest.approx(expected, rel=0.1)
+        assert expected / 512**-0.5 == pytest.approx({"binary": 3.4, "real": 0.5}[kind], abs=0.05)
+
+
+def test_free_rows_start_alike_with_both_initial_distributions():
+    rows = []
+    for init in ("balanced", "published"):
+        torch.manual_seed(5)
+        rows.append(alone("real", base_dim=19, free_rows=[(30, DIM), (29, 3)], init=init).matrix().std().item())
+    assert rows[0] == pytest.approx(rows[1], rel=0.2)
+
+
 def test_initial_scale_of_the_factorized_embedding():
     assert FactorizedEmbedding(3000, 128, 1, factorized_dim=32).matrix().std().item() == pytest.approx(
         128**-0.5, rel=0.1
@@ -383,6 +439,7 @@ def test_a_copied_projection_follows_the_copied_embedding(embedding):
         ({"dropout": -0.1}, "dropout"),
         ({"dropout_until": -1}, "dropout_until"),
         ({"dropout": 0.1, "num_layers": 1}, "dropout needs 2 or 3 layers"),
+        ({"init": "xavier"}, "init must be one of balanced, published, got 'xavier'"),
     ],
 )
 def test_settings_out_of_range_are_named(settings, name):
