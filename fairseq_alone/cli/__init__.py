@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "compare trainings: parameters, checkpoint size, perplexity, BLEU, time, sample translations",
     "completion": "print a script that completes fairseq-alone's commands and flags in your shell",
     "duc2004": "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe",
+    "flags": "show the plugin's own flags of an architecture, criterion, optimizer or task, or all of them",
     "headlines": "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')",
     "path": "print the folder for fairseq's --user-dir",
     "plot": "plot validation loss or perplexity of trainings against updates, epochs or hours",
