@@ -31,6 +31,7 @@ setup(
         "sentencepiece",
         "sacrebleu>=2.0",
         "sacremoses",
+        "shtab",
         "subword-nmt",
         "tqdm",
     ],

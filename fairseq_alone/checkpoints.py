@@ -1,15 +1,19 @@
-"""Reading checkpoints safely: torch's safe loader, the few types that fairseq's checkpoints hold, and clear errors."""
+"""Reading checkpoints safely: torch's safe loader, the few types that fairseq's checkpoints hold, and clear errors.
+
+torch is imported by the first function that needs it: the command line tools import this file even to print their
+help.
+"""
 
 import functools
 import pickle
 import re
 from argparse import Namespace
-
-import numpy
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from fairseq_alone.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def load_checkpoint(path: str) -> dict:
@@ -24,6 +28,8 @@ def load_checkpoint(path: str) -> dict:
     Raises:
         UserError: the file is missing, cut short, not written by fairseq, or holds anything but data.
     """
+    import torch
+
     allow_checkpoint_types()
     with checkpoint_errors(path):
         with open(path, "rb") as file:
@@ -68,6 +74,9 @@ class checkpoint_errors:  # noqa: N801 (reads as a statement)
 @functools.cache
 def allow_checkpoint_types() -> None:
     """Tell torch's safe loader the harmless types that a fairseq checkpoint holds. The first call does it."""
+    import numpy
+    import torch
+
     # All that a fairseq checkpoint holds besides tensors and containers: the flags, and counts of an --eval-bleu run.
     multiarray = (getattr(numpy, "_core", None) or numpy.core).multiarray
     types = [Namespace, numpy.ndarray, numpy.dtype]
@@ -78,8 +87,10 @@ def allow_checkpoint_types() -> None:
     torch.serialization.add_safe_globals(types)
 
 
-def same_bits(first: Tensor, second: Tensor) -> bool:
+def same_bits(first: "Tensor", second: "Tensor") -> bool:
     """Whether two tensors agree in shape, type and every bit (NaN equals itself)."""
+    import torch
+
     if first.shape != second.shape or first.dtype != second.dtype:
         return False
     first_bytes, second_bytes = (tensor.reshape(-1).view(torch.uint8) for tensor in (first, second))

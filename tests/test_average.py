@@ -8,7 +8,6 @@ from fairseq import checkpoint_utils
 from toy_checkpoints import toy_model, toy_task, write_checkpoint
 
 from fairseq_alone.checkpoints import load_checkpoint
-from fairseq_alone.cli import average as command
 from fairseq_alone.cli.average import average, last_checkpoints
 from fairseq_alone.errors import UserError
 
@@ -252,7 +251,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         file.write(b"half of it")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command.torch, "save", interrupted)
+    monkeypatch.setattr(torch, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         average(paths, str(output))
     assert output.read_bytes() == b"old"

@@ -75,11 +75,16 @@ def test_modules_work_without_fairseq(tmp_path):
     assert done.stdout.strip() == "torch.Size([1, 2, 100])", done.stderr
 
 
-def test_commands_without_fairseq_say_what_to_install(tmp_path):
-    done = without_fairseq("from fairseq_alone.cli import main\nsys.exit(main(['path']))\n", tmp_path)
+def test_a_command_that_needs_fairseq_says_what_to_install(tmp_path):
+    done = without_fairseq("from fairseq_alone.cli import main\nsys.exit(main(['flags']))\n", tmp_path)
     assert done.returncode == 1
-    assert done.stderr.strip().startswith("fairseq-alone: error: fairseq is not installed: install torch first")
+    assert done.stderr.strip().startswith("fairseq-alone flags: error: fairseq is not installed: install torch first")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_command_that_does_not_need_fairseq_works_without(tmp_path):
+    done = without_fairseq("from fairseq_alone.cli import main\nsys.exit(main(['path']))\n", tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{ROOT / 'fairseq_alone'}\n"), done.stderr
 
 
 WITH_FAIRSEQ = """

@@ -1,60 +1,84 @@
 """The console command ``fairseq-alone``: one module of this folder for each subcommand.
 
-A subcommand module offers ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args)``. ``run`` raises
-:class:`~fairseq_alone.errors.UserError` for bad input.
+A subcommand module offers ``add_arguments(parser)`` and ``run(args)``. ``run`` raises
+:class:`~fairseq_alone.errors.UserError` for bad input. A new subcommand is a module and a line in :data:`COMMANDS`.
+
+The command must answer at once. So a module is imported only when its subcommand is named, and imports torch, numpy,
+fairseq, matplotlib and the like inside of the functions that need them. A subcommand that cannot work without fairseq
+calls :func:`fairseq_alone.compat.require_fairseq` itself.
 """
 
 import argparse
 import importlib
 import os
 import sys
+from collections.abc import Iterable
 
-from fairseq_alone import compat
+from fairseq_alone import __version__, compat
 from fairseq_alone.errors import UserError
 
-COMMANDS = (
-    "average",
-    "characters",
-    "check-corpus",
-    "compare",
-    "duc2004",
-    "headlines",
-    "path",
-    "plot",
-    "report",
-    "rerank",
-    "rouge",
-    "score",
-    "score-headlines",
-)
+#: The subcommands, and what each does in one line. They stand here so that ``--help`` imports none of them.
+COMMANDS = {
+    "average": "average the tensors of checkpoints of one model",
+    "characters": "split text into one token a character, '▁' for the space; --join puts the words together again",
+    "check-corpus": "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them",
+    "compare": "compare trainings: parameters, checkpoint size, perplexity, BLEU, time, sample translations",
+    "completion": "print a script that completes fairseq-alone's commands and flags in your shell",
+    "duc2004": "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe",
+    "flags": "show the plugin's own flags of an architecture, criterion, optimizer or task, or all of them",
+    "headlines": "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')",
+    "path": "print the folder for fairseq's --user-dir",
+    "plot": "plot validation loss or perplexity of trainings against updates, epochs or hours",
+    "report": "show parameters, sizes, settings and tied tensors of checkpoints",
+    "rerank": "choose, of n-best headlines, the one that shares most stemmed content words with the source",
+    "rouge": "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -b 75) with one or more references",
+    "score": "BLEU and chrF (SacreBLEU, detokenised, cased) of fairseq-generate's output",
+    "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths; a table "
+    "and a picture",
+}
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of ``fairseq-alone`` with all its subcommands."""
+def build_parser(wanted: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser of ``fairseq-alone``.
+
+    Args:
+        wanted: the subcommands whose arguments it shall know; their modules are imported. Others are listed only.
+    """
     parser = argparse.ArgumentParser(
         prog="fairseq-alone",
         description="Tools for Transformers whose embedding table is computed instead of stored.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        module = importlib.import_module(f"fairseq_alone.cli.{name.replace('-', '_')}")
-        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(subparser)
-        subparser.set_defaults(run=module.run)
+    for name, description in COMMANDS.items():
+        # argparse takes a percent sign for the start of a name of its own.
+        text = description.replace("%", "%%")
+        subparser = subparsers.add_parser(name, help=text, description=text)
+        if name in wanted:
+            module = importlib.import_module(f"fairseq_alone.cli.{name.replace('-', '_')}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
     return parser
 
 
 def main(argv=None) -> int:
-    """Run one subcommand. Returns the exit status: 0, or 1 after bad input (argparse itself exits with 2)."""
-    command = "fairseq-alone"
+    """Run one subcommand.
+
+    Returns:
+        The exit status: 0, 1 after bad input, or 2 after a bad command line. No command at all is a bad command line,
+        so that a script that forgot it stops; the help is printed.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    parser = build_parser(wanted=arguments)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return 2
+    args = parser.parse_args(arguments)
     try:
-        compat.require_fairseq()
-        args = build_parser().parse_args(argv)
-        command += f" {args.command}"
         args.run(args)
         sys.stdout.flush()
-    except UserError as error:
-        print(f"{command}: error: {error}", file=sys.stderr)
+    except (UserError, compat.UnsupportedVersionError) as error:
+        print(f"fairseq-alone {args.command}: error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader of our output, `head` for example, has seen enough. Nothing may be written at exit either.

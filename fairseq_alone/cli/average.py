@@ -9,16 +9,12 @@ import os
 import re
 import sys
 
-import torch
 from tqdm import tqdm
 
 from fairseq_alone.checkpoints import load_checkpoint, same_bits
 from fairseq_alone.cli.checkpoints import model_settings, num_updates, tie_groups
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_writable
-from fairseq_alone.modules.filters import fingerprint_difference, read_fingerprint
-
-HELP = "average the tensors of checkpoints of one model"
 
 # Names that fairseq gives to checkpoints; the last number puts them in order.
 _PATTERNS = {"update": r"checkpoint_(\d+)_(\d+)\.pt", "epoch": r"checkpoint(\d+)\.pt"}
@@ -125,6 +121,8 @@ def average(paths: list[str], output: str, quiet: bool = False) -> int:
         UserError: a file is unreadable, given twice, has a value that is not finite, or differs from the first in
             settings, names, shapes, dtypes or integers; or ``output`` is one of them or cannot be written.
     """
+    import torch
+
     real_paths = [os.path.realpath(path) for path in paths]
     for position, path in enumerate(paths):
         if real_paths[position] in real_paths[:position]:
@@ -161,7 +159,7 @@ class _Mean:
         checkpoint = load_checkpoint(path)
         model = checkpoint["model"]
         for name, tensor in model.items():
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise UserError(f"{path}: {name} holds values that are not finite (NaN or infinity)")
         if not self.paths:
             self._start(path, checkpoint)
@@ -196,7 +194,7 @@ class _Mean:
         distinct = {names[0]: model[names[0]] for names in self.groups}
         self.integers = {name: tensor.clone() for name, tensor in distinct.items() if not tensor.is_floating_point()}
         self.sums = {
-            name: torch.zeros(tensor.shape, dtype=torch.float64)
+            name: tensor.new_zeros(tensor.shape).double()
             for name, tensor in distinct.items()
             if tensor.is_floating_point()
         }
@@ -219,14 +217,16 @@ class _Mean:
         for name, integers in self.integers.items():
             if name.endswith("filter_version"):
                 self._compare_fingerprints(path, name, model[name])
-            elif not torch.equal(integers, model[name]):
+            elif not integers.equal(model[name]):
                 raise UserError(f"{name} differs between {self.paths[0]} and {path}")
         for names in self.groups:
             for name in names[1:]:
                 if not same_bits(model[names[0]], model[name]):
                     raise UserError(f"{names[0]} and {name} are one tensor in {self.paths[0]}, but differ in {path}")
 
-    def _compare_fingerprints(self, path: str, name: str, fingerprint: torch.Tensor) -> None:
+    def _compare_fingerprints(self, path: str, name: str, fingerprint) -> None:
+        from fairseq_alone.modules.filters import fingerprint_difference, read_fingerprint
+
         try:
             problem = fingerprint_difference(fingerprint, self.integers[name])
             if not problem:

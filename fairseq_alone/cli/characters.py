@@ -4,8 +4,6 @@ from fairseq_alone.cli.check_corpus import read_lines
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
 
-HELP = "split text into one token a character, '▁' for the space; --join puts the words together again"
-
 # The symbol that SentencePiece uses for the space, so that one function joins either kind of units.
 SPACE = "▁"
 

@@ -11,8 +11,6 @@ from tqdm import tqdm
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
 
-HELP = "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them"
-
 # How many numbers of dropped lines are shown on the screen. --json gives all of them.
 LINES_SHOWN = 20
 

@@ -9,8 +9,6 @@ from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_na
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
 
-HELP = "compare runs of a recipe: parameters, checkpoint size, perplexity, BLEU, time, sample translations"
-
 
 def add_arguments(parser) -> None:
     """Add the flags of ``compare``."""

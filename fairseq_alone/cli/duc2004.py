@@ -7,8 +7,6 @@ from fairseq_alone.cli.headlines import normalize
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart, require_writable
 
-HELP = "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe"
-
 SENTENCES = 500
 REFERENCES = 4
 HOW_TO_GET_IT = (

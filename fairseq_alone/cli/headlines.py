@@ -10,8 +10,6 @@ from fairseq_alone.cli.check_corpus import read_lines, sides
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
 
-HELP = "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')"
-
 # What the NAMAS scripts write for a rare word.
 UNKNOWN = "<unk>"
 

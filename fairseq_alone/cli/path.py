@@ -4,8 +4,6 @@ import os
 
 import fairseq_alone
 
-HELP = "print the folder for fairseq's --user-dir"
-
 
 def add_arguments(parser) -> None:
     """``path`` takes no arguments."""

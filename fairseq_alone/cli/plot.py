@@ -7,8 +7,6 @@ from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_na
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 
-HELP = "plot validation loss or perplexity of runs against updates, epochs or hours"
-
 _X = {
     "updates": ("updates", lambda validation: validation.update),
     "epochs": ("epochs", lambda validation: validation.epoch),

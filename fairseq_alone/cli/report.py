@@ -17,9 +17,6 @@ from fairseq_alone.cli.checkpoints import (
     tying,
 )
 from fairseq_alone.errors import UserError
-from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
-
-HELP = "show parameters, sizes, settings and tied tensors of checkpoints"
 
 # Entries of a state dict that are no parameters: markers of formats and tables of fixed positions.
 _NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._float_tensor|embed_positions\.weights)")
@@ -101,6 +98,8 @@ def describe(path: str) -> dict:
 
 def _embedding(path: str, module: str, model: dict) -> dict:
     """Kind, vocabulary size, D_e and the kind's own settings of one embedding or output layer, from its tensors."""
+    from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
+
     tensors = {split_name(name)[1]: tensor for name, tensor in model.items() if split_name(name)[0] == module}
     table = tensors.get("table", tensors.get("weight"))  # this package's, or fairseq's own
     if table is not None and table.dim() == 2:

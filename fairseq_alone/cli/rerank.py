@@ -16,8 +16,6 @@ from fairseq_alone.cli.score import hypothesis_lines, read_lines
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
 
-HELP = "choose, of n-best headlines, the one that shares most stemmed content words with the source"
-
 _WORD = re.compile(r"[^\W_]+")
 
 

@@ -12,8 +12,6 @@ from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
 
-HELP = "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -b 75) with one or more references"
-
 MEASURES = ("ROUGE-1", "ROUGE-2", "ROUGE-L")
 DUC_BYTES = 75
 _SYSTEM = "system"

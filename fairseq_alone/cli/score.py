@@ -4,14 +4,10 @@ import json
 import os
 import re
 
-from sacrebleu.metrics import BLEU, CHRF
-from sacremoses import MosesDetokenizer
 from tqdm import tqdm
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
-
-HELP = "BLEU and chrF (SacreBLEU, detokenised, cased) of fairseq-generate's output"
 
 
 def add_arguments(parser) -> None:
@@ -85,6 +81,8 @@ def corpus_scores(hypotheses: list[str], references: list[str]) -> dict:
     Returns:
         ``{"BLEU": {"score", "signature"}, "chrF": {"score", "signature"}, "sentences"}``, scores from 0 to 100.
     """
+    from sacrebleu.metrics import BLEU, CHRF
+
     scores = {}
     for name, metric in (("BLEU", BLEU()), ("chrF", CHRF())):
         score = metric.corpus_score(hypotheses, [references]).score
@@ -175,6 +173,8 @@ JOIN_SUBWORDS = {"none": lambda text: text, "sentencepiece": join_sentencepiece,
 
 def moses_detokenizer(language: str):
     """A function from tokens in one string to running text, by sacremoses's rules for ``language``."""
+    from sacremoses import MosesDetokenizer
+
     detokenizer = MosesDetokenizer(lang=language)
 
     def detokenize(text: str) -> str:

@@ -11,8 +11,6 @@ from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_apart
 
-HELP = "ROUGE, length variance and share that fit, of headlines at several desired lengths; a table and a picture"
-
 _LEFT_ALIGNED = 1
 
 
