@@ -63,6 +63,20 @@ def test_windows_line_endings_and_byte_order_mark_are_removed(tmp_path):
     assert (tmp_path / "out.en").read_bytes() == b"a\nb\n"
 
 
+def test_joined_files_leave_no_mark_and_invisible_lines_are_dropped(tmp_path, capsys):
+    source = "A dog runs.\n\ufeffThe cat sleeps.\nA bird sings.\n\u2060\u00ad\n \ufeffA c\ufeffow.\n"
+    target = "Ein Hund rennt.\n\ufeffDie Katze schläft.\n\u200b\nLeer.\nEine Kuh.\n"
+    prefix = write(tmp_path, source.encode(), target.encode())
+    assert check(prefix, tmp_path / "out")["dropped_lines"] == [3, 4]
+    assert (tmp_path / "out.en").read_text(encoding="utf-8") == "A dog runs.\nThe cat sleeps.\nA cow.\n"
+    assert (tmp_path / "out.de").read_text(encoding="utf-8") == "Ein Hund rennt.\nDie Katze schläft.\nEine Kuh.\n"
+    # Once, though the files are read twice.
+    assert capsys.readouterr().err == (
+        f"{prefix}.en: 3 byte order marks removed, first in line 2\n"
+        f"{prefix}.de: 1 byte order mark removed, first in line 2\n"
+    )
+
+
 def test_missing_file_is_refused(tmp_path):
     (tmp_path / "train.en").write_text("a\n")
     message = refused(str(tmp_path / "train"), tmp_path / "out")
@@ -159,7 +173,7 @@ def check_tsv(prefix, output):
 
 
 def test_tab_separated_pairs_are_split_cleaned_and_counted(tmp_path):
-    text = "\ufeffone\u2028two\teins \r\n\tno source\nno target\t \nthree \tdrei"
+    text = "\ufeffone\u2028two\t\ufeffeins \r\n\tno source\nno target\t\u200b\nthree \tdrei"
     (tmp_path / "train.tsv").write_bytes(text.encode())
     report = check_tsv(str(tmp_path / "train"), tmp_path / "out")
     assert (tmp_path / "out.en").read_bytes() == b"one two\nthree\n"

@@ -81,6 +81,14 @@ def test_unknown_words_in_headlines_drop_the_pair_only_if_asked(tmp_path, capsys
     assert "--drop-unknown other: is none of the corpora" in capsys.readouterr().err
 
 
+def test_pairs_with_an_empty_side_are_counted(tmp_path, capsys):
+    assert headlines(tmp_path, "a\n\u200b\n", "a\nb\n") == 0
+    assert written(tmp_path) == ["a\n\n", "a\nb\n"]
+    assert capsys.readouterr().out == (
+        "in: 2 of 2 pairs written; 1 of them with an empty side (check-corpus drops such pairs)\n"
+    )
+
+
 def test_sides_of_different_length_are_refused(tmp_path, capsys):
     assert headlines(tmp_path, "a\nb\n", "a\n") == 1
     assert "do not have as many lines" in capsys.readouterr().err

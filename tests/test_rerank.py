@@ -23,7 +23,7 @@ def write(path, text):
 
 def nbest_file(path, candidates):
     """fairseq-generate's output for ``[(sentence, score, text), ...]``."""
-    lines = ["2026-11-20 | INFO | fairseq_cli.generate | loading", "S-0\tx", "T-0\ty"]
+    lines = ["2026-11-20 | INFO | fairseq_cli.generate | loading", "S-0\t<unk>", "T-0\ty"]
     for sentence, score, text in candidates:
         lines += [f"H-{sentence}\t{score}\t{text}", f"D-{sentence}\t{score}\t{text}", f"P-{sentence}\t-0.1 -0.2"]
     return write(path, "\n".join(lines) + "\n")
@@ -86,20 +86,32 @@ def test_command_joins_characters_sorts_sentences_and_keeps_the_models_choice(tm
         capsys.readouterr().out
     )
     assert main([*command, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"sentences": 3, "candidates": 5, "changed": 1, "empty": 1}
+    assert json.loads(capsys.readouterr().out) == {
+        "sentences": 3,
+        "candidates": 5,
+        "changed": 1,
+        "empty": 1,
+        "empty_sources": 0,
+    }
 
 
 def test_sentencepiece_is_joined(tmp_path):
     generated = nbest_file(tmp_path / "generated", [(0, -1, "▁oil ▁pri ce s ▁up")])
-    assert read_nbest(generated, 1) == [[(-1.0, "oil prices up")]]
+    assert read_nbest(generated, "source", ["oil"]) == [[(-1.0, "oil prices up")]]
 
 
 @pytest.mark.parametrize(
     ("candidates", "message"),
     [
-        ([(0, -1, "a")], "hypotheses for 1 sentences, but the source has 2; H-1 is missing"),
+        (
+            [(0, -1, "a")],
+            "hypotheses for 1 sentences, but {source} has 2 lines: H-1 is missing; run fairseq-generate with",
+        ),
         ([(0, -1, "a"), (2, -1, "a")], "H-1 is missing"),
-        ([(0, -1, "a"), (1, -1, "b"), (2, -1, "c")], "hypotheses for 3 sentences, but the source has 2"),
+        (
+            [(0, -1, "a"), (1, -1, "b"), (2, -1, "c")],
+            "hypotheses for 3 sentences, but {source} has 2 lines: {source} looks like another file",
+        ),
         ([(0, -1, "a"), (1, "nan", "b")], "line 7: the score 'nan' is not a number"),
         ([(0, -1, "a"), (1, "x", "b")], "the score 'x' is not a number"),
     ],
@@ -108,8 +120,20 @@ def test_wrong_output_is_refused_and_nothing_is_written(tmp_path, capsys, candid
     generated = nbest_file(tmp_path / "generated", candidates)
     source = write(tmp_path / "source", "a\nb\n")
     assert main(["rerank", "--generated", generated, "--source", source, "--output", str(tmp_path / "out")]) == 1
-    assert message in capsys.readouterr().err
+    assert message.format(source=source) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_empty_sources_are_counted_and_a_wrong_source_is_noted(tmp_path, capsys):
+    generated = write(tmp_path / "generated", "S-0\toil pri@@ ces\nH-0\t-1\t\u200b\nS-1\tgold\nH-1\t-1\tgold\n")
+    command = ["rerank", "--generated", generated, "--output", str(tmp_path / "out"), "--json", "--source"]
+    assert main([*command, write(tmp_path / "source", "Oil prices.\n\u200b\n")]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert (report["empty"], report["empty_sources"]) == (1, 1)
+    assert printed.err.startswith(f"{tmp_path}/source: 1 empty line, first line 2\n")
+    assert main([*command, write(tmp_path / "other", "tin\nlead\n")]) == 0
+    assert f"warning: the S- lines of {generated} are another text than {tmp_path}/other" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_named(monkeypatch):

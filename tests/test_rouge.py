@@ -96,7 +96,7 @@ def has_xml_parser():
 def test_numbers_are_those_of_the_original_script_to_the_last_digit(tmp_path, form):
     if form == "xml" and not has_xml_parser():
         pytest.skip("the script reads XML only with XML::Parser and LWP: libxml-parser-perl and libwww-perl of Debian")
-    scores = rouge_155(HYPOTHESES, REFERENCES)
+    scores = rouge_155(HYPOTHESES, REFERENCES) | {"empty_hypotheses": 1, "empty_references": 0}
     printed = lines_printed_by_the_script(tmp_path, form)
     for name in MEASURES:
         for letter, key in (("R", "recall"), ("P", "precision"), ("F", "f")):
@@ -168,13 +168,28 @@ def test_command_prints_and_writes_scores(tmp_path, capsys):
     references = [write(tmp_path / f"ref{number}", lines) for number, lines in enumerate(REFERENCES)]
     command = ["rouge", "--hypotheses", hypotheses, "--references", *references]
     assert main([*command, "--output", str(tmp_path / "scores.json")]) == 0
-    scores = rouge_155(HYPOTHESES, REFERENCES)
+    scores = rouge_155(HYPOTHESES, REFERENCES) | {"empty_hypotheses": 1, "empty_references": 0}
     printed = capsys.readouterr().out
     assert f"ROUGE-1 recall {scores['ROUGE-1']['recall']:.5f} (95% confidence" in printed
     assert "6 headlines, 2 reference(s) each; ROUGE-1.5.5 -m -n 2 -b 75" in printed
+    assert "1 headlines and 0 references are empty" in printed
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
     assert main([*command, "--json", "--bytes", "0"]) == 0
     assert json.loads(capsys.readouterr().out)["options"] == "ROUGE-1.5.5 -m -n 2"
+
+
+@needs_perl
+def test_empty_references_are_counted_or_refused(tmp_path, capsys):
+    one, two = write(tmp_path / "one", ["aa", "bb"]), write(tmp_path / "two", ["aa", "\u200b"])
+    command = ["rouge", "--hypotheses", one, "--references", one, two]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    assert "0 headlines and 1 references are empty" in printed.out
+    assert printed.err == f"{two}: 1 empty line, first line 2\n"
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["empty_references"] == 1
+    assert main([*command, "--strict"]) == 1
+    assert f"{two}, line 2: empty, which --strict refuses" in capsys.readouterr().err
 
 
 def test_bad_input_is_refused(tmp_path, capsys):

@@ -84,7 +84,7 @@ def test_bleu_and_signature_are_printed(files, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("BLEU ")
     assert "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in printed
-    assert "3 sentences, 1 of them translated to nothing" in printed
+    assert "3 sentences, 1 of them translated to nothing, 0 with an empty reference" in printed
 
 
 def test_bpe_and_sentencepiece_are_undone():
@@ -105,8 +105,8 @@ def test_sentencepiece_text_is_not_detokenised(tmp_path):
 @pytest.mark.parametrize(
     ("generated", "sentence"),
     [
-        ("H-0\t-1\ta\n", "has 1 hypotheses, but there are 2 references"),
-        ("H-0\t-1\ta\nH-1\t-1\tb\nH-2\t-1\tc\n", "has 3 hypotheses, but there are 2 references"),
+        ("H-0\t-1\ta\n", "has hypotheses for 1 sentences, but"),
+        ("H-0\t-1\ta\nH-1\t-1\tb\nH-2\t-1\tc\n", "has hypotheses for 3 sentences, but"),
         ("H-0\t-1\ta\nH-1\t-1\tb\nH-0\t-1\tc\n", "line 3: H-0 was there before (line 1)"),
         ("H-0\t-1\ta\nH-2\t-1\tb\n", "H-1 is missing"),
         ("H-0\t-1\ta\nH-1\t-", "line 2: not 'H-number"),
@@ -129,11 +129,32 @@ def test_bad_files_are_named(files, tmp_path, capsys):
     assert "missing: there is no such file" in capsys.readouterr().err
     (tmp_path / "latin1").write_bytes("gut\nschön\n".encode("latin-1"))
     assert score((generated, str(tmp_path / "latin1"), None)) == 1
-    assert "latin1, line 2: bytes that are not UTF-8" in capsys.readouterr().err
+    assert "latin1, line 2: not UTF-8 (byte 4 of the line is 0xf6)" in capsys.readouterr().err
     assert score((generated, write(tmp_path / "empty", ""), None)) == 1
     assert "empty is empty" in capsys.readouterr().err
     assert score(files, "--source", write(tmp_path / "short", "one\n")) == 1
     assert "short has 1 lines, but" in capsys.readouterr().err
+
+
+def test_empty_references_sources_and_hypotheses_are_counted_or_refused(tmp_path, capsys):
+    generated = write(tmp_path / "generated", "H-0\t-1\tEin Mann geht.\nH-1\t-1\t\u200b\nH-2\t-1\tText\n")
+    reference = write(tmp_path / "ref", "Ein Mann geht.\nEr lacht.\n\u2060 \n")
+    source = write(tmp_path / "src", "\u00ad\nHe laughs.\nText\n")
+    flags = ["--no-detokenize", "--subwords", "none", "--source", source]
+    assert score((generated, reference, None), *flags) == 0
+    printed = capsys.readouterr()
+    assert "3 sentences, 1 of them translated to nothing, 1 with an empty reference\n" in printed.out
+    assert printed.err == f"{reference}: 1 empty line, first line 3\n{source}: 1 empty line, first line 1\n"
+    assert score((generated, reference, None), *flags, "--json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert [scores[f"empty_{kind}"] for kind in ("hypotheses", "references", "sources")] == [1, 1, 1]
+    assert scores["examples"][2]["reference"] == ""
+    assert score((generated, reference, None), *flags, "--strict") == 1
+    assert f"{reference}, line 3: empty, which --strict refuses" in capsys.readouterr().err
+    assert score((generated, source, None), *flags[:3], "--strict") == 1
+    assert f"{source}, line 1: empty" in capsys.readouterr().err
+    assert score((generated, source, None), *flags[:3], "--json") == 0
+    assert json.loads(capsys.readouterr().out)["empty_sources"] is None
 
 
 @pytest.mark.parametrize("flag", ["--output", "--hypotheses"])

@@ -96,6 +96,27 @@ def test_table_json_and_picture(files, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == report
 
 
+@needs_perl
+def test_empty_sentences_and_references_are_counted_or_refused(files, tmp_path, capsys):
+    files["source"] = write(tmp_path / "source", "\u2060", "the dollar fell")
+    more = write(tmp_path / "more", "oil", "\u00a0")
+    command = ["--headlines", "x", "12", files["good"], "--references", files["references"], more]
+    assert score(files, *command) == 0
+    printed = capsys.readouterr()
+    assert printed.out.endswith("Empty: 1 sentences, 1 references.\n")
+    assert printed.err.startswith(
+        f"{files['source']}: 1 empty line, first line 1\n{more}: 1 empty line, first line 2\n"
+    )
+    assert score(files, *command, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["empty_sources"], report["empty_references"]) == (1, 1)
+    assert score(files, *command, "--strict") == 1
+    assert f"{files['source']}, line 1: empty" in capsys.readouterr().err
+    files["source"] = files["good"]
+    assert score(files, *command, "--strict") == 1
+    assert f"{more}, line 2: empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("headlines", "more", "message"),
     [

@@ -9,7 +9,7 @@ from settings import REGIMES
 
 from fairseq_alone.cli.compare import read_run
 from fairseq_alone.cli.training_log import read_training_log
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.text_files import write_text
 
 
 def run_name(regime: str, setting: str, epochs: int, seed: int) -> str:
@@ -81,8 +81,7 @@ def read_record(path: Path) -> dict[str, Run]:
 def write_record(path: Path, runs: dict[str, Run]) -> None:
     """Write runs sorted by name, one on a line, so that a record kept in git has readable differences."""
     lines = ",\n".join(json.dumps(asdict(runs[name])) for name in sorted(runs))
-    with replaced_on_success(str(path)) as part:
-        Path(part).write_text(f"[\n{lines}\n]\n")
+    write_text(str(path), f"[\n{lines}\n]\n")
 
 
 def _processor() -> str:

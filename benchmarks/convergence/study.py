@@ -22,7 +22,7 @@ from tqdm import tqdm
 from fairseq_alone.cli.figures import new_figure, save_figure, set_log_scale
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.plot import draw
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.text_files import read_lines, write_text
 
 RECIPE = Path(__file__).parents[2] / "examples/wmt_ende"
 
@@ -30,7 +30,7 @@ RECIPE = Path(__file__).parents[2] / "examples/wmt_ende"
 def vocabulary_size(work: Path) -> int:
     """Entries of the joined dictionary, fairseq's four symbols included."""
     language = next(line for line in (work / "prepare.settings").read_text().splitlines() if "TARGET_LANG" in line)
-    return len((work / f"data-bin/dict.{language.split('=')[1]}.txt").read_text(encoding="utf-8").splitlines()) + 4
+    return len(read_lines(str(work / f"data-bin/dict.{language.split('=')[1]}.txt"))) + 4
 
 
 def train(work: Path, name: str, regime: Regime, setting: Setting, epochs: int, seed: int, score: bool) -> None:
@@ -186,8 +186,7 @@ def main() -> None:
         parser.error("no run is done yet")
     text = table(groups)
     print(text)
-    with replaced_on_success(str(folder / f"{args.regime}.md")) as part:
-        Path(part).write_text(text + "\n")
+    write_text(str(folder / f"{args.regime}.md"), text + "\n")
     draw_curves(groups, folder / f"{args.regime}-curves.png")
     draw_map(groups, folder / f"{args.regime}-map.png")
 

@@ -49,8 +49,8 @@ if [[ ! -d clean ]]; then
   "$python" - "$corpus" clean.part <<'PYTHON'
 import sys
 
-from fairseq_alone.cli.check_corpus import read_lines
 from fairseq_alone.errors import UserError
+from fairseq_alone.text_files import clean_lines
 
 corpus, clean = sys.argv[1:]
 try:
@@ -58,7 +58,7 @@ try:
         for split in ("train", "valid", "test"):
             sentences = words = dropped = 0
             with open(f"{clean}/{split}.txt", "w", newline="\n") as output:
-                for line in read_lines(f"{corpus}/{split}.txt", quiet=False):
+                for line in clean_lines(f"{corpus}/{split}.txt", quiet=False):
                     if line:
                         sentences += 1
                         words += len(line.split())

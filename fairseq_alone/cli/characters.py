@@ -1,8 +1,8 @@
 """``fairseq-alone characters``: text as one token a character, and back."""
 
-from fairseq_alone.cli.check_corpus import read_lines
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import require_apart
+from fairseq_alone.text_files import clean_lines, write_lines
 
 # The symbol that SentencePiece uses for the space, so that one function joins either kind of units.
 SPACE = "▁"
@@ -26,12 +26,20 @@ def run(args) -> None:
     require_apart([("--output", path) for path in args.output], args.input)
     convert = join_characters if args.join else split_characters
     for source, target in zip(args.input, args.output, strict=True):
-        with replaced_on_success(target) as path, open(path, "w", encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(read_lines(source, args.quiet), start=1):
-                try:
-                    file.write(convert(line) + "\n")
-                except ValueError as error:
-                    raise UserError(f"{source}, line {number}: {error}") from None
+        write_lines(target, converted(source, convert, args.quiet))
+
+
+def converted(path: str, convert, quiet: bool):
+    """Yield the clean lines of a file, each through ``convert``.
+
+    Raises:
+        UserError: the file cannot be read, or ``convert`` raises ValueError; names file and line.
+    """
+    for number, line in enumerate(clean_lines(path, quiet), start=1):
+        try:
+            yield convert(line)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
 
 
 def split_characters(text: str) -> str:

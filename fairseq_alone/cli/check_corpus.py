@@ -1,24 +1,14 @@
 """Check parallel corpora, and write a clean copy of them, before anything is trained on them."""
 
 import array
-import contextlib
 import json
-import os
-import sys
-
-from tqdm import tqdm
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import require_apart
+from fairseq_alone.text_files import clean_lines, clean_text, new_text_files, numbered_corpus_lines
 
 # How many numbers of dropped lines are shown on the screen. --json gives all of them.
 LINES_SHOWN = 20
-
-# Control characters and the line and paragraph separators of Unicode. Many tools (str.splitlines, codecs readers) take
-# some of them for the end of a line, which would shift one side of the corpus against the other.
-SEPARATORS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), " ")
-
-BYTE_ORDER_MARK = "\ufeff"
 
 
 def add_arguments(parser):
@@ -58,59 +48,17 @@ def add_arguments(parser):
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def clean_text(text: str) -> str:
-    """Control characters and line separators become spaces, the ends are stripped."""
-    return text.translate(SEPARATORS).strip()
-
-
-def read_lines(path: str, quiet: bool):
-    """Yield the clean lines of a UTF-8 file as strings, with constant memory. Only ``\\n`` ends a line.
-
-    Raises:
-        UserError: the file cannot be read, is empty, or has a line that is not UTF-8.
-    """
-    for _, line in read_raw_lines(path, quiet):
-        yield clean_text(line)
-
-
-def read_tab_separated(path: str, quiet: bool):
+def read_tab_separated(path: str, quiet: bool, tell: bool = True):
     """Yield pairs of clean strings, one for each line of a UTF-8 file with two columns, with constant memory.
 
     Raises:
-        UserError: as `read_lines`; or a line does not have exactly one tab.
+        UserError: as `clean_lines`; or a line does not have exactly one tab.
     """
-    for number, line in read_raw_lines(path, quiet):
+    for number, line in numbered_corpus_lines(path, quiet, tell):
         columns = line.split("\t")
         if len(columns) != 2:
             raise UserError(f"{path}, line {number}: must be SENTENCE<tab>SENTENCE, but has {len(columns) - 1} tabs")
         yield clean_text(columns[0]), clean_text(columns[1])
-
-
-def read_raw_lines(path: str, quiet: bool):
-    """Yield ``(number from 1, line as a string)`` of a UTF-8 file, without byte order mark and line ending.
-
-    Raises:
-        UserError: the file cannot be read, is empty, or has a line that is not UTF-8.
-    """
-    try:
-        size = os.path.getsize(path)
-        file = open(path, "rb")  # noqa: SIM115 (closed by the with statement below)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    silent = quiet or not sys.stderr.isatty()
-    with file, tqdm(total=size, unit="B", unit_scale=True, desc=os.path.basename(path), disable=silent) as bar:
-        number = 0
-        for number, raw in enumerate(file, start=1):
-            bar.update(len(raw))
-            try:
-                line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line is 0x{raw[error.start]:02x})"
-                ) from error
-            yield number, line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
-        if number == 0:
-            raise UserError(f"{path}: the file is empty")
 
 
 def sides(prefix: str, source_lang: str, target_lang: str) -> list[str]:
@@ -124,7 +72,7 @@ def input_files(prefix: str, source_lang: str, target_lang: str, tsv: bool) -> l
 
 
 def check(prefix: str, source_lang: str, target_lang: str, quiet: bool = True, tsv: bool = False) -> array.array:
-    """Read both sides of a corpus and find the pairs with an empty side (nothing but white space).
+    """Read both sides of a corpus and find the pairs with an empty side (nothing that can be seen).
 
     Memory grows by eight bytes for each such pair, and not with the corpus.
 
@@ -138,7 +86,7 @@ def check(prefix: str, source_lang: str, target_lang: str, quiet: bool = True, t
     files = input_files(prefix, source_lang, target_lang, tsv)
     # One side after the other: with both in step, a bad byte would hide behind a difference in length.
     columns = [
-        read_tab_separated(path, quiet) if tsv else ((line,) for line in read_lines(path, quiet)) for path in files
+        read_tab_separated(path, quiet) if tsv else ((line,) for line in clean_lines(path, quiet)) for path in files
     ]
     empty, counts = [], []
     for rows in columns:
@@ -167,15 +115,13 @@ def write_clean(
     """
     inputs, outputs = input_files(prefix, source_lang, target_lang, tsv), sides(output, source_lang, target_lang)
     skipped = set(dropped)
-    with contextlib.ExitStack() as stack:
-        # Both files are opened before the first is renamed: they appear together at the end of the block.
-        parts = [stack.enter_context(replaced_on_success(path)) for path in outputs]
-        files = [stack.enter_context(open(part, "w", encoding="utf-8", newline="\n")) for part in parts]
+    with new_text_files(*outputs) as files:
         number = 0
+        # `check` has told of byte order marks.
         if tsv:
-            pairs = read_tab_separated(inputs[0], quiet)
+            pairs = read_tab_separated(inputs[0], quiet, tell=False)
         else:
-            pairs = zip(*(read_lines(path, quiet) for path in inputs), strict=True)
+            pairs = zip(*(clean_lines(path, quiet, tell=False) for path in inputs), strict=True)
         for number, pair in enumerate(pairs, start=1):
             if number not in skipped:
                 for file, line in zip(files, pair, strict=True):

@@ -7,7 +7,8 @@ from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.report import describe
 from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import require_apart
+from fairseq_alone.text_files import write_text
 
 
 def add_arguments(parser) -> None:
@@ -38,8 +39,7 @@ def run(args) -> None:
             text += "\n\n" + markdown_examples(results, args.examples)
     print(text)
     if args.output:
-        with replaced_on_success(args.output) as path, open(path, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        write_text(args.output, text + "\n")
 
 
 def read_run(run_dir: str) -> dict:
@@ -64,7 +64,7 @@ def read_run(run_dir: str) -> dict:
     kind = f"{settings['embedding']} ({details})" if details else settings["embedding"]
     scores = {}
     if os.path.exists(scores_path):
-        with open(scores_path, encoding="utf-8") as file:
+        with open(scores_path, encoding="utf-8-sig") as file:
             try:
                 scores = json.load(file)
             except ValueError as error:

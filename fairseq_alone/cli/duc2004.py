@@ -2,10 +2,10 @@
 
 import os
 
-from fairseq_alone.cli.check_corpus import read_lines
 from fairseq_alone.cli.headlines import normalize
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart, require_writable
+from fairseq_alone.files import require_apart, require_writable
+from fairseq_alone.text_files import clean_lines, write_lines
 
 SENTENCES = 500
 REFERENCES = 4
@@ -41,9 +41,9 @@ def run(args) -> None:
     if args.hide_digits:
         source = ["".join("#" if letter.isdecimal() else letter for letter in line) for line in source]
     if args.source:
-        write(args.source, source)
+        write_lines(args.source, source)
     for path, lines in zip(copies, references if copies else [], strict=True):
-        write(path, [normalize(line, args.lowercase) for line in lines])
+        write_lines(path, [normalize(line, args.lowercase) for line in lines])
     print(f"{args.folder}: {SENTENCES} sentences, {REFERENCES} references each")
 
 
@@ -71,16 +71,10 @@ def read_all(path: str) -> list[str]:
     Raises:
         UserError: not UTF-8, not 500 lines, or an empty line.
     """
-    lines = list(read_lines(path, quiet=True))
+    lines = list(clean_lines(path))
     if len(lines) != SENTENCES:
         raise UserError(f"{path} has {len(lines)} lines; the test set of DUC 2004 task 1 has {SENTENCES}")
     for number, line in enumerate(lines, start=1):
         if not line:
             raise UserError(f"{path}, line {number}: empty")
     return lines
-
-
-def write(path: str, lines: list[str]) -> None:
-    """Write one line each."""
-    with replaced_on_success(path) as part, open(part, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(line + "\n" for line in lines)

@@ -1,14 +1,14 @@
 """``fairseq-alone headlines``: pairs of sentence and headline in the one form that the recipe trains on."""
 
-import contextlib
 import itertools
 import json
 import os
 
 from fairseq_alone.cli.characters import SPACE
-from fairseq_alone.cli.check_corpus import read_lines, sides
+from fairseq_alone.cli.check_corpus import sides
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import require_apart
+from fairseq_alone.text_files import clean_lines, new_text_files
 
 # What the NAMAS scripts write for a rare word.
 UNKNOWN = "<unk>"
@@ -75,7 +75,7 @@ def read_pairs(paths: list[str], quiet: bool):
     Raises:
         UserError: a file cannot be read, or one has more lines than the other.
     """
-    for pair in itertools.zip_longest(*(read_lines(path, quiet) for path in paths)):
+    for pair in itertools.zip_longest(*(clean_lines(path, quiet) for path in paths)):
         if None in pair:
             raise UserError(f"{' and '.join(paths)} do not have as many lines; run check-corpus first")
         yield pair
@@ -85,21 +85,21 @@ def write_normalized(pairs, paths: list[str], lowercase: bool, drop_unknown: boo
     """Write the normalised pairs into two files, which appear together.
 
     Returns:
-        ``pairs_read``, ``pairs_written``, ``unknown_in_headline`` (pairs dropped for it) and ``symbols_replaced``.
+        ``pairs_read``, ``pairs_written``, ``unknown_in_headline`` (pairs dropped for it), ``empty_side`` (pairs written
+        with one) and ``symbols_replaced``.
 
     Raises:
         UserError: every pair was dropped.
     """
-    counts = {"pairs_read": 0, "pairs_written": 0, "unknown_in_headline": 0, "symbols_replaced": 0}
-    with contextlib.ExitStack() as stack:
-        parts = [stack.enter_context(replaced_on_success(path)) for path in paths]
-        files = [stack.enter_context(open(part, "w", encoding="utf-8", newline="\n")) for part in parts]
+    counts = {"pairs_read": 0, "pairs_written": 0, "unknown_in_headline": 0, "empty_side": 0, "symbols_replaced": 0}
+    with new_text_files(*paths) as files:
         for pair in pairs:
             counts["pairs_read"] += 1
             if drop_unknown and UNKNOWN in pair[1].split():
                 counts["unknown_in_headline"] += 1
                 continue
             counts["pairs_written"] += 1
+            counts["empty_side"] += not all(pair)
             for file, text in zip(files, pair, strict=True):
                 counts["symbols_replaced"] += text.count(SPACE)
                 file.write(normalize(text, lowercase) + "\n")
@@ -120,6 +120,8 @@ def summary(report: dict) -> str:
     text = f"{name}: {report['pairs_written']} of {report['pairs_read']} pairs written"
     if report["unknown_in_headline"]:
         text += f"; {report['unknown_in_headline']} dropped ({UNKNOWN} in the headline)"
+    if report["empty_side"]:
+        text += f"; {report['empty_side']} of them with an empty side (check-corpus drops such pairs)"
     if report["symbols_replaced"]:
         text += f"; {report['symbols_replaced']} times '{SPACE}' replaced by '_'"
     return text

@@ -12,9 +12,10 @@ from functools import cache
 from tqdm import tqdm
 
 from fairseq_alone.cli.characters import join_characters
-from fairseq_alone.cli.score import hypothesis_lines, read_lines
+from fairseq_alone.cli.generated import Generated
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import require_apart
+from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_lines
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -33,20 +34,21 @@ def run(args) -> None:
     """Choose, write, print counts."""
     require_apart([("--output", args.output), ("--first", args.first)], [args.generated, args.source])
     sources = read_lines(args.source)
-    candidates = read_nbest(args.generated, expected=len(sources))
+    empty_sources = count_empty(args.source, sources)
+    candidates = read_nbest(args.generated, args.source, sources)
     stem = stemmer()
     pairs = tqdm(zip(sources, candidates, strict=True), "re-ranking", len(sources), disable=args.quiet or None)
     chosen = [rerank(source, nbest, stem) for source, nbest in pairs]
     first = [nbest[0][1] for nbest in candidates]
     for path, lines in ((args.output, chosen), (args.first, first)):
         if path:
-            with replaced_on_success(path) as part, open(part, "w", encoding="utf-8", newline="\n") as file:
-                file.writelines(line + "\n" for line in lines)
+            write_lines(path, lines)
     report = {
         "sentences": len(sources),
         "candidates": sum(map(len, candidates)),
         "changed": sum(one != other for one, other in zip(chosen, first, strict=True)),
-        "empty": sum(not line for line in chosen),
+        "empty": sum(map(is_blank, chosen)),
+        "empty_sources": empty_sources,
     }
     if args.json:
         print(json.dumps(report))
@@ -57,12 +59,13 @@ def run(args) -> None:
         )
 
 
-def read_nbest(path: str, expected: int) -> list[list[tuple[float, str]]]:
+def read_nbest(path: str, source: str, sources: list[str]) -> list[list[tuple[float, str]]]:
     """The hypotheses of each sentence, the model's best first, characters or pieces put back into words.
 
     Args:
         path: fairseq-generate's output.
-        expected: sentences there must be, numbered from 0, each with at least one hypothesis.
+        source: the file of the source sentences.
+        sources: its lines, each of which must have at least one hypothesis.
 
     Returns:
         for each sentence, ``(score, text)`` by falling score; equal scores keep the order of the file.
@@ -71,7 +74,8 @@ def read_nbest(path: str, expected: int) -> list[list[tuple[float, str]]]:
         UserError: no such file, a broken ``H-`` line, a score that is no number, or a sentence too few or too many.
     """
     found: dict[int, list[tuple[float, str]]] = {}
-    for line_number, sentence, score, text in hypothesis_lines(path):
+    generated = Generated(path)
+    for line_number, sentence, score, text in generated.hypotheses():
         try:
             number = float(score)
         except ValueError:
@@ -79,14 +83,8 @@ def read_nbest(path: str, expected: int) -> list[list[tuple[float, str]]]:
         if math.isnan(number):
             raise UserError(f"{path}, line {line_number}: the score '{score}' is not a number")
         found.setdefault(sentence, []).append((number, join_characters(text)))
-    missing = sorted(set(range(expected)) - set(found))
-    if missing or len(found) != expected:
-        at_fault = f"; H-{missing[0]} is missing" if missing else ""
-        raise UserError(
-            f"{path} has hypotheses for {len(found)} sentences, but the source has {expected}{at_fault}; "
-            "run fairseq-generate with --required-batch-size-multiple 1 on the whole test set"
-        )
-    return [sorted(found[sentence], key=lambda scored: -scored[0]) for sentence in range(expected)]
+    generated.require_every_sentence(found.keys(), "S", source, sources)
+    return [sorted(found[sentence], key=lambda scored: -scored[0]) for sentence in range(len(sources))]
 
 
 def rerank(source: str, nbest: list[tuple[float, str]], stem) -> str:

@@ -8,9 +8,9 @@ import subprocess
 import tempfile
 
 from fairseq_alone.cli.rerank import missing
-from fairseq_alone.cli.score import read_lines
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import require_apart
+from fairseq_alone.text_files import count_empty, read_lines, write_json
 
 MEASURES = ("ROUGE-1", "ROUGE-2", "ROUGE-L")
 DUC_BYTES = 75
@@ -43,7 +43,7 @@ def add_arguments(parser) -> None:
 
 
 def add_references(parser) -> None:
-    """Add ``--references`` and ``--bytes``, which the commands that call ROUGE share."""
+    """Add ``--references``, ``--bytes`` and ``--strict``, which the commands that call ROUGE share."""
     parser.add_argument(
         "--references",
         required=True,
@@ -58,6 +58,7 @@ def add_references(parser) -> None:
         metavar="N",
         help=f"score the first N bytes only, of references too, as the script does; 0 = all; default: {DUC_BYTES}",
     )
+    parser.add_argument("--strict", action="store_true", help="refuse empty references (and --source), not just count")
 
 
 def run(args) -> None:
@@ -65,10 +66,12 @@ def run(args) -> None:
     require_apart([("--output", args.output)], [args.hypotheses, *args.references])
     hypotheses = read_lines(args.hypotheses)
     references = read_references(args.references, expected=len(hypotheses), of=args.hypotheses)
+    empty = count_empty_references(args.references, references, args.strict)
     scores = rouge_155(hypotheses, references, args.bytes)
+    scores["empty_hypotheses"] = hypotheses.count("")
+    scores["empty_references"] = empty
     if args.output:
-        with replaced_on_success(args.output) as path, open(path, "w", encoding="utf-8") as file:
-            file.write(json.dumps(scores, indent=1) + "\n")
+        write_json(args.output, scores)
     if args.json:
         print(json.dumps(scores, indent=1))
     else:
@@ -76,6 +79,7 @@ def run(args) -> None:
             low, high = scores[name]["recall_interval"]
             print(f"{name} recall {scores[name]['recall']:.5f} (95% confidence {low:.5f} to {high:.5f})")
         print(f"{len(hypotheses)} headlines, {len(references)} reference(s) each; {scores['options']}")
+        print(f"{scores['empty_hypotheses']} headlines and {empty} references are empty")
 
 
 def read_references(paths: list[str], expected: int, of: str) -> list[list[str]]:
@@ -89,6 +93,11 @@ def read_references(paths: list[str], expected: int, of: str) -> list[list[str]]
         if len(lines) != expected:
             raise UserError(f"{path} has {len(lines)} lines, but {of} has {expected}")
     return references
+
+
+def count_empty_references(paths: list[str], references: list[list[str]], strict: bool) -> int:
+    """How many references are empty, in all files; ``strict`` refuses the first one. See `count_empty`."""
+    return sum(count_empty(path, lines, strict) for path, lines in zip(paths, references, strict=True))
 
 
 def rouge_155(hypotheses: list[str], references: list[list[str]], byte_limit: int = DUC_BYTES) -> dict:

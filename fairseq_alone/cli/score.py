@@ -1,13 +1,14 @@
 """``fairseq-alone score``: BLEU and chrF of fairseq-generate's output, on detokenised text, every sentence counted."""
 
 import json
-import os
 import re
 
 from tqdm import tqdm
 
+from fairseq_alone.cli.generated import Generated
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import require_apart
+from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_json, write_lines
 
 
 def add_arguments(parser) -> None:
@@ -26,6 +27,12 @@ def add_arguments(parser) -> None:
     parser.add_argument("--hypotheses", metavar="FILE", help="write the detokenised translations here, one a line")
     parser.add_argument("--output", metavar="FILE", help="write scores, signatures, counts and examples here, as JSON")
     parser.add_argument("--examples", type=int, default=10, metavar="N", help="examples in --output; default: 10")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse what is only counted or noted else: an empty line in --reference (chrF does not count its "
+        "hypothesis) or --source, and references that are another text than the T- lines of --generated",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -42,7 +49,9 @@ def run(args) -> None:
     sources = read_lines(args.source) if args.source else None
     if sources is not None and len(sources) != len(references):
         raise UserError(f"{args.source} has {len(sources)} lines, but {args.reference} has {len(references)}")
-    raw = read_hypotheses(args.generated, expected=len(references))
+    empty_references = count_empty(args.reference, references, args.strict)
+    empty_sources = count_empty(args.source, sources, args.strict) if sources is not None else None
+    raw = read_hypotheses(args.generated, args.reference, references, args.strict)
     join = JOIN_SUBWORDS[args.subwords]
     detokenize = (lambda text: text) if args.no_detokenize else moses_detokenizer(args.target_lang)
     hypotheses = [
@@ -50,7 +59,9 @@ def run(args) -> None:
     ]
 
     scores = corpus_scores(hypotheses, references)
-    scores["empty_hypotheses"] = sum(not text for text in hypotheses)
+    scores["empty_hypotheses"] = sum(map(is_blank, hypotheses))
+    scores["empty_references"] = empty_references
+    scores["empty_sources"] = empty_sources
     scores["examples"] = [
         {
             "sentence": i + 1,
@@ -61,18 +72,18 @@ def run(args) -> None:
         for i in spread(len(references), args.examples)
     ]
     if args.hypotheses:
-        with replaced_on_success(args.hypotheses) as path, open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(text + "\n" for text in hypotheses)
+        write_lines(args.hypotheses, hypotheses)
     if args.output:
-        with replaced_on_success(args.output) as path, open(path, "w", encoding="utf-8") as file:
-            json.dump(scores, file, indent=1, ensure_ascii=False)
-            file.write("\n")
+        write_json(args.output, scores)
     if args.json:
         print(json.dumps(scores, indent=1, ensure_ascii=False))
     else:
         for name in ("BLEU", "chrF"):
             print(f"{name} {scores[name]['score']:.2f}  {scores[name]['signature']}")
-        print(f"{scores['sentences']} sentences, {scores['empty_hypotheses']} of them translated to nothing")
+        print(
+            f"{scores['sentences']} sentences, {scores['empty_hypotheses']} of them translated to nothing, "
+            f"{empty_references} with an empty reference"
+        )
 
 
 def corpus_scores(hypotheses: list[str], references: list[str]) -> dict:
@@ -91,18 +102,21 @@ def corpus_scores(hypotheses: list[str], references: list[str]) -> dict:
     return scores
 
 
-def read_hypotheses(path: str, expected: int) -> list[str]:
+def read_hypotheses(path: str, reference: str, references: list[str], strict: bool = False) -> list[str]:
     """The ``H-`` lines of fairseq-generate's output in the order of the sentences, subwords still split.
 
     Args:
-        path: the file.
-        expected: sentences there must be, numbered from 0.
+        path: the output.
+        reference: the file of the references.
+        references: its lines, one for each sentence there must be.
+        strict: refuse references that are another text than the ``T-`` lines.
 
     Raises:
         UserError: no such file, a broken ``H-`` line, a number that appears twice or is missing, or another count.
     """
+    generated = Generated(path)
     found: dict[int, tuple[int, str]] = {}  # number of the sentence -> line of the file, text
-    for line_number, sentence, _, text in hypothesis_lines(path):
+    for line_number, sentence, _, text in generated.hypotheses():
         if sentence in found:
             raise UserError(
                 f"{path}, line {line_number}: H-{sentence} was there before (line {found[sentence][0]}); "
@@ -111,51 +125,8 @@ def read_hypotheses(path: str, expected: int) -> list[str]:
         found[sentence] = (line_number, text)
     if not found:
         raise UserError(f"{path} has no line that starts with H-: it is not the output of fairseq-generate")
-    if len(found) != expected:
-        raise UserError(
-            f"{path} has {len(found)} hypotheses, but there are {expected} references; "
-            "run fairseq-generate with --required-batch-size-multiple 1 on the whole test set"
-        )
-    missing = sorted(set(range(expected)) - set(found))
-    if missing:
-        raise UserError(f"{path}: H-{missing[0]} is missing; the numbers must run from 0 to {expected - 1}")
-    return [found[sentence][1] for sentence in range(expected)]
-
-
-def hypothesis_lines(path: str):
-    """Yield the ``H-`` lines of fairseq-generate's output, in the order of the file.
-
-    Yields:
-        ``(line of the file from 1, number of the sentence, score, text)``: int, int, str, str.
-
-    Raises:
-        UserError: no such file, not UTF-8, or a broken ``H-`` line.
-    """
-    for line_number, line in enumerate(read_lines(path), start=1):
-        if not line.startswith("H-"):
-            continue
-        fields = line.split("\t", 2)
-        if len(fields) != 3 or not fields[0][2:].isdecimal():
-            raise UserError(f"{path}, line {line_number}: not 'H-number<tab>score<tab>text'; was the output cut off?")
-        yield line_number, int(fields[0][2:]), fields[1], fields[2]
-
-
-def read_lines(path: str) -> list[str]:
-    """The lines of a UTF-8 file. Only a line feed ends a line: text may hold other separators that Unicode knows.
-
-    Raises:
-        UserError: no such file, or bytes that are not UTF-8.
-    """
-    if not os.path.isfile(path):
-        raise UserError(f"{path}: there is no such file")
-    lines = []
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                lines.append(line.decode("utf-8").rstrip("\r\n"))
-            except UnicodeDecodeError as error:
-                raise UserError(f"{path}, line {number}: bytes that are not UTF-8 ({error.reason})") from None
-    return lines
+    generated.require_every_sentence(found.keys(), "T", reference, references, strict)
+    return [found[sentence][1] for sentence in range(len(references))]
 
 
 def join_bpe(text: str) -> str:

@@ -6,10 +6,10 @@ from tqdm import tqdm
 
 from fairseq_alone.cli.figures import new_figure, save_figure
 from fairseq_alone.cli.markdown import markdown_table
-from fairseq_alone.cli.rouge import MEASURES, add_references, read_references, rouge_155
-from fairseq_alone.cli.score import read_lines
+from fairseq_alone.cli.rouge import MEASURES, add_references, count_empty_references, read_references, rouge_155
 from fairseq_alone.errors import UserError
-from fairseq_alone.files import replaced_on_success, require_apart
+from fairseq_alone.files import require_apart
+from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_json
 
 _LEFT_ALIGNED = 1
 
@@ -46,6 +46,8 @@ def run(args) -> None:
             raise UserError(f"--plot-name {drawn}: no --headlines has this name")
     sources = read_lines(args.source)
     references = read_references(args.references, expected=len(sources), of=args.source)
+    empty_sources = count_empty(args.source, sources, args.strict)
+    empty_references = count_empty_references(args.references, references, args.strict)
     systems = []
     for name, length, path in args.headlines:
         lines = read_lines(path)
@@ -66,12 +68,13 @@ def run(args) -> None:
     report = {
         "sentences": len(sources),
         "references": len(references),
+        "empty_sources": empty_sources,
+        "empty_references": empty_references,
         "rouge": results[0]["options"],
         "results": [{key: value for key, value in result.items() if key != "options"} for result in results],
     }
     if args.output:
-        with replaced_on_success(args.output) as path, open(path, "w", encoding="utf-8") as file:
-            file.write(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        write_json(args.output, report)
     if args.plot:
         plot(args.plot, [(length, lines) for name, length, lines in systems if name == drawn], drawn)
     print(json.dumps(report, indent=1, ensure_ascii=False) if args.json else markdown(report))
@@ -131,7 +134,7 @@ def length_statistics(lines: list[str], desired: list[int] | None) -> dict:
     count = len(lengths)
     statistics = {
         "mean_length": sum(lengths) / count,
-        "empty": sum(not line for line in lines),
+        "empty": sum(map(is_blank, lines)),
         "length_variance": None,
         "mean_absolute_difference": None,
         "fit": None,
@@ -168,7 +171,8 @@ def markdown(report: dict) -> str:
     lines += [
         "",
         f"{report['sentences']} sentences, {report['references']} reference(s); recall in percent, {report['rouge']}. "
-        "Lengths in characters; lead: the first bytes of the source, as many as desired.",
+        "Lengths in characters; lead: the first bytes of the source, as many as desired. "
+        f"Empty: {report['empty_sources']} sentences, {report['empty_references']} references.",
     ]
     return "\n".join(lines)
 

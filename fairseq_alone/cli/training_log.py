@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fairseq_alone.errors import UserError
 
 # The report of a log line, with or without fairseq's "time | INFO | valid | " before it.
-_REPORT = re.compile(r"(?:^|\| )(\{.*\})\s*$")
+_REPORT = re.compile(r"(?:^\ufeff?|\| )(\{.*\})\s*$")
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 """Pre-trained word vectors in the text format of word2vec, for the vocabulary of a model."""
 
-import sys
-
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.text_files import numbered_lines
 
 
 def read_word_vectors(path: str, dictionary) -> tuple[Tensor, Tensor]:
@@ -27,21 +25,16 @@ def read_word_vectors(path: str, dictionary) -> tuple[Tensor, Tensor]:
     """
     rows: dict[int, list[float]] = {}
     dim = 0
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = tqdm(file, unit="line", desc="word vectors", leave=False, disable=not sys.stderr.isatty())
-            for number, line in enumerate(lines, start=1):
-                word, *values = line.rstrip().split(" ")
-                if number == 1 and len(values) == 1 and word.isdigit() and values[0].isdigit():
-                    continue  # the header: how many words, how many values each
-                dim = dim or len(values)
-                if len(values) != dim or dim == 0:
-                    raise UserError(f"{path}, line {number}: expected a word and {dim or 'its'} values")
-                index = dictionary.indices.get(word)
-                if index is not None and index not in rows:
-                    rows[index] = _floats(values, path, number)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as word vectors: {error}") from error
+    for number, line in numbered_lines(path, quiet=False):
+        word, *values = line.rstrip().split(" ")
+        if number == 1 and len(values) == 1 and word.isdigit() and values[0].isdigit():
+            continue  # the header: how many words, how many values each
+        dim = dim or len(values)
+        if len(values) != dim or dim == 0:
+            raise UserError(f"{path}, line {number}: expected a word and {dim or 'its'} values")
+        index = dictionary.indices.get(word)
+        if index is not None and index not in rows:
+            rows[index] = _floats(values, path, number)
     if not rows:
         raise UserError(f"{path}: holds no vector for any word of the vocabulary")
     matrix = torch.zeros(len(dictionary), dim)

@@ -19,6 +19,7 @@ from fairseq_alone.criterions.label_smoothed_cross_entropy_with_augmented_loss i
     LabelSmoothedCrossEntropyWithAugmentedLoss,
     LabelSmoothedCrossEntropyWithAugmentedLossConfig,
 )
+from fairseq_alone.criterions.word_vectors import read_word_vectors
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.augmented_loss import augmented_loss
 
@@ -174,7 +175,7 @@ def test_accuracy_is_still_reported(task, model, sample):
         ),
         (
             {"weight": 0.5, "target_vectors": "/no/such/file"},
-            "/no/such/file: cannot be read as word vectors",
+            "/no/such/file: there is no such file",
         ),
     ],
 )
@@ -263,6 +264,17 @@ def test_word_vectors_as_target_space(criterions, model, sample, task, tmp_path)
         criterions[0](0.5, target_vectors=str(path), target_coverage=0.9)
     with pytest.raises(UserError, match="--augmented-loss-target-coverage must lie between 0 and 1"):
         criterions[0](0.5, target_vectors=str(path), target_coverage=1.5)
+
+
+@pytest.mark.parametrize("text", ["\ufeff3 2\nw0 1 2\n\ufeffw1 3 4\n", "\ufeffw0 1 2\n\ufeffw1 3 4\n"])
+def test_byte_order_marks_hide_no_word_vector(task, tmp_path, capsys, text):
+    path = tmp_path / "vectors.txt"
+    path.write_text(text, "utf-8")
+    words = task.target_dictionary
+    matrix, covered = read_word_vectors(str(path), words)
+    assert covered.nonzero().flatten().tolist() == [words.index("w0"), words.index("w1")]
+    assert matrix[covered].tolist() == [[1, 2], [3, 4]]
+    assert capsys.readouterr().err == f"{path}: 2 byte order marks removed, first in line 1\n"
 
 
 @pytest.mark.parametrize(
