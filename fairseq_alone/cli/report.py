@@ -9,14 +9,13 @@ from fairseq_alone.cli.checkpoints import (
     DECODER_INPUT,
     ENCODER_INPUT,
     OUTPUTS,
-    model_settings,
     num_updates,
     split_name,
     tie_groups,
     tied_modules,
-    tying,
 )
 from fairseq_alone.errors import UserError
+from fairseq_alone.model_settings import model_settings, tying
 from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
 
 HELP = "show parameters, sizes, settings and tied tensors of checkpoints"
