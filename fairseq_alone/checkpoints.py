@@ -7,6 +7,8 @@ help.
 import functools
 import pickle
 import re
+import struct
+import zipfile
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,15 @@ from fairseq_alone.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# What unpickling bytes that are no pickle, or not all of one, can raise.
+_DAMAGE = (
+    *(pickle.UnpicklingError, EOFError, struct.error, zipfile.BadZipFile, OverflowError, AssertionError),
+    *(AttributeError, ImportError, IndexError, KeyError, RuntimeError, TypeError, ValueError),
+)
+
+# torch's allocators raise a RuntimeError as well; these words are in their messages.
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|cannot allocate", re.IGNORECASE)
 
 
 def load_checkpoint(path: str) -> dict:
@@ -28,24 +39,39 @@ def load_checkpoint(path: str) -> dict:
     Raises:
         UserError: the file is missing, cut short, not written by fairseq, or holds anything but data.
     """
+    with file_errors(path), open(path, "rb") as file:
+        state = load_safely(file, path, map_location="cpu")
+    require_fairseq_state(path, state)
+    return state
+
+
+def load_safely(file, path: str, map_location=None):
+    """``torch.load`` of an open file with the safe loader: no code of the file runs, whoever asks.
+
+    Args:
+        file: open for reading in binary mode.
+        path: how the sentence calls it.
+        map_location: torch's.
+
+    Raises:
+        UserError: these bytes are no whole checkpoint, or hold anything but data.
+        OSError, MemoryError and so on: as they are, because they say nothing about the checkpoint.
+    """
     import torch
 
     allow_checkpoint_types()
     with checkpoint_errors(path):
-        with open(path, "rb") as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        require_fairseq_state(state)
-    return state
+        return torch.load(file, map_location=map_location, weights_only=True)
 
 
-def require_fairseq_state(state) -> None:
+def require_fairseq_state(path: str, state) -> None:
     """Raise UserError when this is not the dictionary that fairseq writes."""
     if not isinstance(state, dict) or "model" not in state or (state.get("cfg") is None and state.get("args") is None):
-        raise UserError("it has no `model` and `cfg` as fairseq writes them")
+        raise UserError(f"{path}: not a fairseq checkpoint: it has no `model` and `cfg` as fairseq writes them")
 
 
-class checkpoint_errors:  # noqa: N801 (reads as a statement)
-    """Turn the many errors of a bad checkpoint file into one sentence that names it."""
+class file_errors:  # noqa: N801 (reads as a statement)
+    """Turn the errors of opening and reading a file into one sentence that names it."""
 
     def __init__(self, path):
         self.path = path
@@ -60,14 +86,30 @@ class checkpoint_errors:  # noqa: N801 (reads as a statement)
             raise UserError(f"{self.path}: is a folder, not a checkpoint") from error
         if isinstance(error, PermissionError):
             raise UserError(f"{self.path}: reading it is not permitted") from error
-        if isinstance(error, UserError):
-            raise UserError(f"{self.path}: not a fairseq checkpoint: {error}") from error
+        if isinstance(error, OSError):
+            raise UserError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+
+
+class checkpoint_errors:  # noqa: N801 (reads as a statement)
+    """Turn the many errors of unpickling a bad file into one sentence that names it. For nothing but ``torch.load``.
+
+    What says nothing about the file passes through: memory, the system, an interruption.
+    """
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
         if isinstance(error, pickle.UnpicklingError) and "Unsupported global" in str(error):
             blocked = re.search(r"GLOBAL (\S+)", str(error))
             name = blocked.group(1) if blocked else "an unknown type"
             raise UserError(f"{self.path}: holds {name}, which the safe loader does not allow") from error
-        # Unpickling bytes that are no pickle can raise nearly anything.
-        if isinstance(error, Exception) and not isinstance(error, MemoryError):
+        if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
+            return
+        if isinstance(error, _DAMAGE) and not isinstance(error, UserError):
             raise UserError(f"{self.path}: not a fairseq checkpoint, or a damaged one") from error
 
 

@@ -12,20 +12,14 @@ import sys
 from tqdm import tqdm
 
 from fairseq_alone.checkpoints import load_checkpoint, same_bits
-from fairseq_alone.cli.checkpoints import model_settings, num_updates, tie_groups
+from fairseq_alone.cli.checkpoints import num_updates, tie_groups
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_writable
+from fairseq_alone.model_settings import differing_settings, model_settings
 
 # Names that fairseq gives to checkpoints; the last number puts them in order.
 _PATTERNS = {"update": r"checkpoint_(\d+)_(\d+)\.pt", "epoch": r"checkpoint(\d+)\.pt"}
 _EXAMPLES = {"update": "checkpoint_EPOCH_UPDATE.pt", "epoch": "checkpointEPOCH.pt"}
-
-# Settings that change what the tensors mean. Others (learning rate, dropout, folders) may differ.
-_SETTING_PREFIXES = ("encoder_", "decoder_", "share_", "alone_", "factorized_", "length_", "no_token_positional")
-_SETTING_NAMES = ("arch", "task", "activation_fn", "layernorm_embedding", "no_scale_embedding", "tie_adaptive_weights")
-_TRAINING_ONLY = re.compile(
-    r"alone_(dropout(_until)?|rebuild)|(en|de)coder_(layerdrop|embed_path)|decoder_dropout_(in|out)"
-)
 
 # Parts of "extra_state" that describe one checkpoint and would be wrong for the mean, or are a second model.
 _NOT_OF_THE_MEAN = ("metrics", "val_loss", "best", "ema", "ema_fp32_params")
@@ -200,11 +194,8 @@ class _Mean:
         }
 
     def _compare_settings(self, path: str, settings: dict) -> None:
-        for name in sorted(self.settings.keys() & settings.keys()):
-            relevant = name in _SETTING_NAMES or name.startswith(_SETTING_PREFIXES)
-            if relevant and not _TRAINING_ONLY.fullmatch(name) and self.settings[name] != settings[name]:
-                flag = "--" + name.replace("_", "-")
-                self._differ(path, flag, self.settings[name], settings[name])
+        for flag, ours, theirs in differing_settings(self.settings, settings):
+            self._differ(path, flag, ours, theirs)
 
     def _compare_tensors(self, path: str, model: dict) -> None:
         for name in sorted(self.kinds.keys() ^ model.keys()):

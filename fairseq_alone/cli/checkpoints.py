@@ -1,41 +1,13 @@
-"""What ``average`` and ``report`` both read out of a checkpoint: settings, updates, and which names are one tensor."""
-
-import argparse
+"""What ``average`` and ``report`` both read out of a checkpoint: updates, and which names are one tensor."""
 
 from fairseq_alone.checkpoints import same_bits
 from fairseq_alone.errors import UserError
+from fairseq_alone.model_settings import model_settings, tying
 
 ENCODER_INPUT = "encoder.embed_tokens"
 DECODER_INPUT = "decoder.embed_tokens"
 # A conventional or tied output layer, the embedding of an untied computed one, and the layer of fairseq's own LSTMs.
 OUTPUTS = ("decoder.output_projection", "decoder.output_embedding", "decoder.fc_out")
-
-
-def model_settings(checkpoint: dict) -> dict:
-    """The settings of the model by flag name, without dashes: ``{"arch": ..., "encoder_embed_dim": ..., ...}``.
-
-    Settings kept as a dictionary of groups, as configuration files give them, are flattened to the same names.
-    """
-    config = checkpoint.get("cfg") or {}
-    model = config.get("model") if isinstance(config, dict) else None
-    if model is None:
-        model = checkpoint.get("args")  # before fairseq 0.10
-    values = vars(model) if isinstance(model, argparse.Namespace) else (model or {})
-    settings = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            settings.update({f"{name}_{inner}": inner_value for inner, inner_value in value.items()})
-        else:
-            settings[name] = value
-    settings.setdefault("arch", settings.pop("_name", None))
-    return settings
-
-
-def tying(settings: dict) -> str:
-    """How the embeddings are shared: ``"three-way"``, ``"two-way"`` (decoder input and output) or ``"none"``."""
-    if settings.get("share_all_embeddings") or settings.get("merge_src_tgt_embed"):
-        return "three-way"
-    return "two-way" if settings.get("share_decoder_input_output_embed") else "none"
 
 
 def tied_modules(settings: dict) -> tuple[str, ...]:

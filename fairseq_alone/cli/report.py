@@ -9,14 +9,13 @@ from fairseq_alone.cli.checkpoints import (
     DECODER_INPUT,
     ENCODER_INPUT,
     OUTPUTS,
-    model_settings,
     num_updates,
     split_name,
     tie_groups,
     tied_modules,
-    tying,
 )
 from fairseq_alone.errors import UserError
+from fairseq_alone.model_settings import model_settings, tying
 
 # Entries of a state dict that are no parameters: markers of formats and tables of fixed positions.
 _NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._float_tensor|embed_positions\.weights)")

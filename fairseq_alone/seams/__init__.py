@@ -8,6 +8,7 @@ import importlib
 #: The files of this folder, in the order in which they are installed.
 SEAMS = (
     "checkpoint_loading",
+    "checkpoint_mismatch",
     "criterion_updates",
     "object_broadcast",
     "numpy_names",

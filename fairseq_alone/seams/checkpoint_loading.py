@@ -1,46 +1,50 @@
-"""fairseq's loading of checkpoints: errors become one sentence."""
+"""fairseq's reading of checkpoints: always with the safe loader, and errors become one sentence."""
 
 import functools
+import types
 
+import torch
 from fairseq import checkpoint_utils
-from fairseq.trainer import Trainer
 
-from fairseq_alone.checkpoints import allow_checkpoint_types, checkpoint_errors, require_fairseq_state
+from fairseq_alone.checkpoints import allow_checkpoint_types, file_errors, load_safely, require_fairseq_state
 from fairseq_alone.errors import UserError
 
 
 def install() -> None:
     """Load safely, and say what is wrong with a file that cannot be loaded."""
     allow_checkpoint_types()
+    _load_files_safely()
     _wrap_checkpoint_loading()
-    _wrap_trainer_loading()
+
+
+def _load_files_safely() -> None:
+    # A newer fairseq asks torch for the unsafe loader, which runs code from the file. All of fairseq's reading of
+    # checkpoints is in this one module, and only this module sees the substitute.
+    def load(file, map_location=None, **asked):
+        path = getattr(file, "name", file)
+        if isinstance(file, (str, bytes)):
+            with file_errors(path), open(file, "rb") as opened:
+                return load_safely(opened, path, map_location)
+        return load_safely(file, path, map_location)
+
+    substitute = types.ModuleType("torch")
+    substitute.__getattr__ = functools.partial(getattr, torch)
+    substitute.load = load
+    checkpoint_utils.torch = substitute
 
 
 def _wrap_checkpoint_loading() -> None:
-    # fairseq lets the errors of torch.load and of a missing key through as they are.
+    # fairseq lets the errors of opening a file and of a missing key through as they are.
     original = checkpoint_utils.load_checkpoint_to_cpu
 
     @functools.wraps(original)
     def load_checkpoint_to_cpu(path, *args, **kwargs):
-        with checkpoint_errors(path):
-            state = original(path, *args, **kwargs)
-            require_fairseq_state(state)
+        with file_errors(path):
+            try:
+                state = original(path, *args, **kwargs)
+            except KeyError as error:
+                raise UserError(f"{path}: not a fairseq checkpoint: it has no `{error.args[0]}`") from error
+        require_fairseq_state(path, state)
         return state
 
     checkpoint_utils.load_checkpoint_to_cpu = load_checkpoint_to_cpu
-
-
-def _wrap_trainer_loading() -> None:
-    # The trainer replaces every error of loading by "please ensure that the architectures match".
-    original = Trainer.load_checkpoint
-
-    @functools.wraps(original)
-    def load_checkpoint(self, filename, *args, **kwargs):
-        try:
-            return original(self, filename, *args, **kwargs)
-        except Exception as error:
-            if isinstance(error.__context__, UserError):
-                raise UserError(f"{filename}: {error.__context__}") from error
-            raise
-
-    Trainer.load_checkpoint = load_checkpoint
