@@ -71,8 +71,8 @@ def post_norm(args) -> None:
     """What ``--arch transformer_lm`` is on the command line: post-norm, unless ``--decoder-normalize-before``.
 
     fairseq's other architectures of this model, and the others here, are pre-norm with or without the flag. One thing
-    differs all the same: there, word vectors have 512 values unless ``--decoder-input-dim`` and ``--decoder-output-dim``
-    say otherwise, here as many as ``--decoder-embed-dim``.
+    differs all the same: there, word vectors have 512 values unless ``--decoder-input-dim`` and
+    ``--decoder-output-dim`` say otherwise, here as many as ``--decoder-embed-dim``.
     """
     normalize_before = getattr(args, "decoder_normalize_before", False)
     base_lm_architecture(args)

@@ -97,7 +97,7 @@ def test_equal_settings_and_other_tensors_name_the_tensors(tmp_path, monkeypatch
     with pytest.raises(UserError) as caught:
         other.load_checkpoint(path)
     assert "table.pt does not fit the model, though their settings agree: " in str(caught.value)
-    assert "encoder.embed_tokens.table is (50, 8) in the checkpoint and (40, 8) in the model" in str(caught.value)
+    assert "encoder.embed_tokens.weight is (50, 8) in the checkpoint and (40, 8) in the model" in str(caught.value)
 
 
 def test_missing_and_unexpected_tensors_are_listed():
