@@ -121,7 +121,8 @@ def count_empty(path: str, lines: list[str], strict: bool = False) -> int:
     if empty and strict:
         raise UserError(f"{path}, line {empty[0]}: empty, which --strict refuses")
     if empty:
-        print(f"{path}: {len(empty)} empty line{'s' * (len(empty) > 1)}, first line {empty[0]}", file=sys.stderr)
+        lines_found = "empty line" if len(empty) == 1 else "empty lines"
+        print(f"{path}: {len(empty)} {lines_found}, the first is line {empty[0]}", file=sys.stderr)
     return len(empty)
 
 

@@ -100,6 +100,14 @@ def test_a_line_written_more_than_once_counts_once(tmp_path):
     assert read_training_log(str(path)).train_seconds == 125
 
 
+def test_a_byte_order_mark_hides_no_report(tmp_path):
+    path = tmp_path / "train.log"
+    path.write_text(f"\ufeff{valid_report(1, 5, 9.0)}\n\ufeff{train_report(1, 5, 40)}\n", "utf-8")
+    log = read_training_log(str(path))
+    assert [v.ppl for v in log.validations] == [9.0]
+    assert log.train_seconds == 40
+
+
 def test_validations_inside_an_epoch_share_its_time(tmp_path):
     path = tmp_path / "train.log"
     path.write_text("\n".join([valid_report(1, 5, 9.0), valid_report(1, 20, 8.0), train_report(1, 20, 40)]), "utf-8")
@@ -162,6 +170,14 @@ def test_table_is_markdown_with_one_row_for_each_run(tmp_path, capsys):
     assert cell["training time"] == "2 min 05 s"
     assert dict(zip(header, alone, strict=True))["BLEU"] == "-"
     assert "BLEU: nrefs:1|case:mixed" in text
+
+
+def test_scores_with_a_byte_order_mark_are_read(tmp_path, capsys):
+    run_dir = make_run(tmp_path / "a", bleu=1.0)
+    text = compared(capsys, run_dir)
+    scores = tmp_path / "a" / "scores.json"
+    scores.write_text("\ufeff" + scores.read_text("utf-8"), "utf-8")
+    assert compared(capsys, run_dir) == text
 
 
 def test_two_signatures_are_told_apart(tmp_path, capsys):

@@ -77,8 +77,11 @@ def test_different_counts_are_explained_and_the_flag_is_named_only_where_it_help
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (TEXT[1:6], "the T- lines of {gen} are in {ref}, but in other lines; give the file that was binarised"),
-        (TEXT[5:], "the T- lines of {gen} are another text than {ref}; give the file that was binarised"),
+        (
+            TEXT[1:6],
+            "the T- lines of {gen} are in {ref}, but in other lines; give the text",
+        ),
+        (TEXT[5:], "the T- lines of {gen} are another text than {ref}; give the text"),
     ],
 )
 def test_another_text_of_the_same_length_is_noted_or_refused(tmp_path, capsys, lines, message):

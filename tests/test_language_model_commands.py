@@ -183,8 +183,10 @@ def test_recipe_refuses_bad_text_by_file_and_line(text, work, tmp_path):
     (tmp_path / "valid.txt").write_bytes(b"good\nbad \xff\n")
     done = script("prepare.sh", work, tmp_path, check=False)
     assert "was made from other data" in done.stderr
+    (tmp_path / "train.txt").write_bytes(b"\xef\xbb\xbfa b\n\xef\xbb\xbfa c\n")
     done = script("prepare.sh", tmp_path / "new", tmp_path, check=False)
     assert done.returncode != 0
+    assert "train.txt: 2 byte order marks removed, first in line 1" in done.stderr
     assert "valid.txt, line 2: not UTF-8" in done.stderr
     assert not (tmp_path / "new/clean").exists()
     (tmp_path / "test.txt").unlink()

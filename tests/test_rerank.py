@@ -131,7 +131,7 @@ def test_empty_sources_are_counted_and_a_wrong_source_is_noted(tmp_path, capsys)
     printed = capsys.readouterr()
     report = json.loads(printed.out)
     assert (report["empty"], report["empty_sources"]) == (1, 1)
-    assert printed.err.startswith(f"{tmp_path}/source: 1 empty line, first line 2\n")
+    assert printed.err.startswith(f"{tmp_path}/source: 1 empty line, the first is line 2\n")
     assert main([*command, write(tmp_path / "other", "tin\nlead\n")]) == 0
     assert f"warning: the S- lines of {generated} are another text than {tmp_path}/other" in capsys.readouterr().err
 

@@ -185,7 +185,7 @@ def test_empty_references_are_counted_or_refused(tmp_path, capsys):
     assert main(command) == 0
     printed = capsys.readouterr()
     assert "0 headlines and 1 references are empty" in printed.out
-    assert printed.err == f"{two}: 1 empty line, first line 2\n"
+    assert printed.err == f"{two}: 1 empty line, the first is line 2\n"
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["empty_references"] == 1
     assert main([*command, "--strict"]) == 1

@@ -144,7 +144,10 @@ def test_empty_references_sources_and_hypotheses_are_counted_or_refused(tmp_path
     assert score((generated, reference, None), *flags) == 0
     printed = capsys.readouterr()
     assert "3 sentences, 1 of them translated to nothing, 1 with an empty reference\n" in printed.out
-    assert printed.err == f"{reference}: 1 empty line, first line 3\n{source}: 1 empty line, first line 1\n"
+    assert printed.err.splitlines() == [
+        f"{reference}: 1 empty line, the first is line 3",
+        f"{source}: 1 empty line, the first is line 1",
+    ]
     assert score((generated, reference, None), *flags, "--json") == 0
     scores = json.loads(capsys.readouterr().out)
     assert [scores[f"empty_{kind}"] for kind in ("hypotheses", "references", "sources")] == [1, 1, 1]

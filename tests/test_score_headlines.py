@@ -105,7 +105,7 @@ def test_empty_sentences_and_references_are_counted_or_refused(files, tmp_path, 
     printed = capsys.readouterr()
     assert printed.out.endswith("Empty: 1 sentences, 1 references.\n")
     assert printed.err.startswith(
-        f"{files['source']}: 1 empty line, first line 1\n{more}: 1 empty line, first line 2\n"
+        f"{files['source']}: 1 empty line, the first is line 1\n{more}: 1 empty line, the first is line 2\n"
     )
     assert score(files, *command, "--json") == 0
     report = json.loads(capsys.readouterr().out)

@@ -77,7 +77,7 @@ def test_empty_lines_are_counted_told_and_refused_if_asked(capsys):
     assert text_files.count_empty("file", ["a", "b"], strict=True) == 0
     assert capsys.readouterr().err == ""
     assert text_files.count_empty("file", ["a", "", "b", ""]) == 2
-    assert capsys.readouterr().err == "file: 2 empty lines, first line 2\n"
+    assert capsys.readouterr().err == "file: 2 empty lines, the first is line 2\n"
     with pytest.raises(UserError, match="^file, line 2: empty, which --strict refuses$"):
         text_files.count_empty("file", ["a", "", "b", ""], strict=True)
 
