@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def load_checkpoint(path: str) -> dict:
+def load_checkpoint(path: str, mmap: bool = False) -> dict:
     """Read a fairseq checkpoint to the CPU with torch's safe loader, which runs no code from the file.
 
     Args:
         path: the file.
+        mmap: read only those tensors that are used, when they are used. The file must stay as it is meanwhile.
 
     Returns:
         fairseq's dictionary with ``cfg``, ``model`` and so on.
@@ -33,7 +34,7 @@ def load_checkpoint(path: str) -> dict:
     allow_checkpoint_types()
     with checkpoint_errors(path):
         with open(path, "rb") as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            state = torch.load(path if mmap else file, map_location="cpu", weights_only=True, mmap=mmap)
         require_fairseq_state(state)
     return state
 
