@@ -27,11 +27,12 @@ _DAMAGE = (
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|cannot allocate", re.IGNORECASE)
 
 
-def load_checkpoint(path: str) -> dict:
+def load_checkpoint(path: str, mmap: bool = False) -> dict:
     """Read a fairseq checkpoint to the CPU with torch's safe loader, which runs no code from the file.
 
     Args:
         path: the file.
+        mmap: read only those tensors that are used, when they are used. The file must stay as it is meanwhile.
 
     Returns:
         fairseq's dictionary with ``cfg``, ``model`` and so on.
@@ -40,18 +41,20 @@ def load_checkpoint(path: str) -> dict:
         UserError: the file is missing, cut short, not written by fairseq, or holds anything but data.
     """
     with file_errors(path), open(path, "rb") as file:
-        state = load_safely(file, path, map_location="cpu")
+        # Only a path, not an open file, can be mapped.
+        state = load_safely(path if mmap else file, path, map_location="cpu", mmap=mmap)
     require_fairseq_state(path, state)
     return state
 
 
-def load_safely(file, path: str, map_location=None):
-    """``torch.load`` of an open file with the safe loader: no code of the file runs, whoever asks.
+def load_safely(file, path: str, map_location=None, mmap: bool = False):
+    """``torch.load`` with the safe loader: no code of the file runs, whoever asks.
 
     Args:
-        file: open for reading in binary mode.
+        file: open for reading in binary mode, or the path.
         path: how the sentence calls it.
         map_location: torch's.
+        mmap: torch's.
 
     Raises:
         UserError: these bytes are no whole checkpoint, or hold anything but data.
@@ -61,7 +64,7 @@ def load_safely(file, path: str, map_location=None):
 
     allow_checkpoint_types()
     with checkpoint_errors(path):
-        return torch.load(file, map_location=map_location, weights_only=True)
+        return torch.load(file, map_location=map_location, weights_only=True, mmap=mmap)
 
 
 def require_fairseq_state(path: str, state) -> None:

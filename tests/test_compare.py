@@ -207,8 +207,8 @@ def test_bad_input_is_named(tmp_path, capsys):
         ([run_dir, "--examples", "4"], "a has only 3 examples"),
         ([run_dir, "--examples", "-1"], "--examples must not be negative"),
         ([run_dir, run_dir], "is given twice"),
-        ([str(tmp_path / "none")], "none: there is no such folder"),
-        ([str(tmp_path)], "train.log: there is no such log"),
+        ([str(tmp_path / "none")], "none: there is no such file or folder"),
+        ([str(tmp_path)], "holds no training: no log of fairseq-train (train.log, "),
         ([make_run(tmp_path / "c"), "--examples", "1"], "c has no scores.json"),
     ]
     for arguments, sentence in cases:
@@ -219,10 +219,30 @@ def test_bad_input_is_named(tmp_path, capsys):
     assert "scores.json: not JSON" in capsys.readouterr().err
 
 
-def test_runs_with_the_same_name_are_shown_with_their_folders(tmp_path, capsys):
+def test_runs_with_the_same_name_are_told_apart_by_their_folders(tmp_path, capsys):
     runs = make_run(tmp_path / "x" / "base"), make_run(tmp_path / "y" / "base")
     names = [result["run"] for result in json.loads(compared(capsys, *runs, "--json"))]
-    assert names == [str(tmp_path / "x" / "base"), str(tmp_path / "y" / "base")]
+    assert names == ["x/base", "y/base"]
+
+
+def test_a_log_alone_and_checkpoints_alone(tmp_path, capsys):
+    """What only the other would tell is a dash."""
+    make_run(tmp_path / "run")
+    (tmp_path / "run/averaged.pt").unlink()
+    log = (tmp_path / "run/train.log").rename(tmp_path / "printed.txt")
+    with open(log, "a") as file:
+        file.write("\nINFO | fairseq_cli.train | num. shared model params: 2,000 (num. trained: 1,234)\n")
+    text = compared(capsys, str(log), str(tmp_path / "run/checkpoints"))
+    of_log, of_checkpoints = table_of(text)
+    assert {name for name, cell in of_log.items() if cell == "-"} == {
+        *("embedding", "tying", "embedding parameters", "checkpoint MB", "BLEU", "chrF"),
+    }
+    assert (of_log["run"], of_log["all parameters"], of_log["updates"]) == ("printed.txt", "1,234", "30")
+    assert of_log["valid ppl best / last"] == "50.00 / 55.50"
+    assert {name for name, cell in of_checkpoints.items() if cell == "-"} == {
+        *("valid ppl best / last", "BLEU", "chrF", "training time"),
+    }
+    assert (of_checkpoints["all parameters"], of_checkpoints["updates"]) == ("40", "30")
 
 
 def test_duration():

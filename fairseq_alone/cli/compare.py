@@ -1,11 +1,11 @@
 """``fairseq-alone compare``: sizes, tying, perplexity, BLEU and time of trained runs in one table."""
 
 import json
-import os
+from collections.abc import Callable
 
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.report import describe
-from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
+from fairseq_alone.cli.trained_run import RUN_HELP, TrainedRun, find_run, read_history, run_names
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import write_text
@@ -13,9 +13,7 @@ from fairseq_alone.text_files import write_text
 
 def add_arguments(parser) -> None:
     """Add the flags of ``compare``."""
-    parser.add_argument(
-        "run_dirs", nargs="+", metavar="RUN_DIR", help="WORK_DIR/runs/RUN_NAME, as train.sh and evaluate.sh left it"
-    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--examples", type=int, default=0, metavar="N", help="also show N translations; default: 0")
     parser.add_argument("--json", action="store_true", help="print a list with one object for each run")
     parser.add_argument("--output", metavar="FILE.md", help="also write what is printed to this file")
@@ -25,12 +23,9 @@ def run(args) -> None:
     """Print the table, or JSON, and write it where ``--output`` says."""
     if args.examples < 0:
         raise UserError(f"--examples must not be negative, got {args.examples}")
-    inputs = [path for run_dir in args.run_dirs for path in (log_of_run(run_dir), *_paths(run_dir))]
-    require_apart([("--output", args.output)], inputs)
-    results = [
-        {"run": name, **read_run(run_dir)}
-        for name, run_dir in zip(run_names(args.run_dirs), args.run_dirs, strict=True)
-    ]
+    names, runs = run_names(args.runs), [find_run(path) for path in args.runs]
+    require_apart([("--output", args.output)], [path for run in runs for path in run.files])
+    results = [{"run": name, **_facts(run)} for name, run in zip(names, runs, strict=True)]
     if args.json:
         text = json.dumps(results, indent=1, ensure_ascii=False)
     else:
@@ -42,45 +37,34 @@ def run(args) -> None:
         write_text(args.output, text + "\n")
 
 
-def read_run(run_dir: str) -> dict:
-    """What is known about one run, all of it JSON values.
+def read_run(path: str) -> dict:
+    """What is known about one run, all of it JSON values, and None for what is not known.
+
+    Args:
+        path: a log, a checkpoint, or a folder with such files; see :func:`~fairseq_alone.cli.trained_run.find_run`.
 
     Returns:
         ``embedding`` (kind), ``tying``, ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the
         model without the optimizer's state), ``best_valid_ppl``, ``last_valid_ppl`` (None without validation),
         ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` and, for a language model,
-        ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``. What
-        scores.json does not hold, and all of it before evaluate.sh, is None.
+        ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``.
 
     Raises:
-        UserError: the log or the checkpoint is missing or unreadable.
+        UserError: there is no run, or a file of it is unreadable.
     """
-    log = read_training_log(log_of_run(run_dir))
-    averaged, last, scores_path = _paths(run_dir)
-    sizes = describe(averaged if os.path.exists(averaged) else last)
-    settings = sizes["settings"]
-    details = [settings["filter"], "free rows" if settings["free_rows"] else None]
-    details = ", ".join(filter(None, details))
-    kind = f"{settings['embedding']} ({details})" if details else settings["embedding"]
-    scores = {}
-    if os.path.exists(scores_path):
-        with open(scores_path, encoding="utf-8-sig") as file:
-            try:
-                scores = json.load(file)
-            except ValueError as error:
-                raise UserError(f"{scores_path}: not JSON ({error}); run evaluate.sh again") from None
-    perplexities = [validation.ppl for validation in log.validations]
+    return _facts(find_run(path))
+
+
+def _facts(run: TrainedRun) -> dict:
+    history = read_history(run)
+    scores = _read_scores(run.scores)
+    perplexities = [validation.ppl for validation in history.validations if validation.ppl is not None]
     return {
-        "embedding": kind,
-        "tying": settings["tying"],
-        "embedding_parameters": sizes["parameters"]["embedding"],
-        "total_parameters": sizes["parameters"]["total"],
-        # Without averaged.pt there is only a file that holds the optimizer's state as well.
-        "checkpoint_bytes": sizes["file_bytes"] if os.path.exists(averaged) else sizes["model_bytes"],
+        **_sizes(run, history.parameters),
         "best_valid_ppl": min(perplexities, default=None),
         "last_valid_ppl": perplexities[-1] if perplexities else None,
-        "updates": log.updates,
-        "train_seconds": log.train_seconds,
+        "updates": history.updates,
+        "train_seconds": history.train_seconds,
         "BLEU": scores.get("BLEU"),
         "chrF": scores.get("chrF"),
         "examples": scores.get("examples"),
@@ -88,30 +72,58 @@ def read_run(run_dir: str) -> dict:
     }
 
 
-def _paths(run_dir: str) -> list[str]:
-    names = ("averaged.pt", os.path.join("checkpoints", "checkpoint_last.pt"), "scores.json")
-    return [os.path.join(run_dir, name) for name in names]
+def _sizes(run: TrainedRun, parameters: int | None) -> dict:
+    """What the checkpoint says of the model; without one, how many parameters the log counted."""
+    if run.averaged is None and not run.checkpoints:
+        names = ("embedding", "tying", "embedding_parameters", "total_parameters", "checkpoint_bytes")
+        return {**dict.fromkeys(names), "total_parameters": parameters}
+    sizes = describe(run.averaged or run.checkpoints[0])
+    settings = sizes["settings"]
+    details = [settings["filter"], "free rows" if settings["free_rows"] else None]
+    details = ", ".join(filter(None, details))
+    return {
+        "embedding": f"{settings['embedding']} ({details})" if details else settings["embedding"],
+        "tying": settings["tying"],
+        "embedding_parameters": sizes["parameters"]["embedding"],
+        "total_parameters": sizes["parameters"]["total"],
+        # Without averaged.pt there is only a file that holds the optimizer's state as well.
+        "checkpoint_bytes": sizes["file_bytes"] if run.averaged else sizes["model_bytes"],
+    }
+
+
+def _read_scores(path: str | None) -> dict:
+    if path is None:
+        return {}
+    with open(path, encoding="utf-8-sig") as file:
+        try:
+            return json.load(file)
+        except ValueError as error:
+            raise UserError(f"{path}: not JSON ({error}); run evaluate.sh again") from None
+
+
+def _known(name: str, form) -> Callable[[dict], str]:
+    """A column that shows one value of a run, or ``-`` for what is not known."""
+    return lambda result: "-" if result[name] is None else form(result[name])
 
 
 _COLUMNS = {
-    "run": lambda result: result["run"],
-    "embedding": lambda result: result["embedding"],
-    "tying": lambda result: result["tying"],
-    "embedding parameters": lambda result: f"{result['embedding_parameters']:,}",
-    "all parameters": lambda result: f"{result['total_parameters']:,}",
-    "checkpoint MB": lambda result: f"{result['checkpoint_bytes'] / 1e6:.2f}",
+    "run": _known("run", str),
+    "embedding": _known("embedding", str),
+    "tying": _known("tying", str),
+    "embedding parameters": _known("embedding_parameters", "{:,}".format),
+    "all parameters": _known("total_parameters", "{:,}".format),
+    "checkpoint MB": _known("checkpoint_bytes", lambda size: f"{size / 1e6:.2f}"),
     "valid ppl best / last": lambda result: (
         "-" if result["best_valid_ppl"] is None else f"{result['best_valid_ppl']:.2f} / {result['last_valid_ppl']:.2f}"
     ),
-    "ppl of valid / test": lambda result: (
-        "-"
-        if result["language_model"] is None
-        else " / ".join(f"{result['language_model'][split]['perplexity']:.2f}" for split in ("valid", "test"))
+    "ppl of valid / test": _known(
+        "language_model",
+        lambda scores: " / ".join(f"{scores[split]['perplexity']:.2f}" for split in ("valid", "test")),
     ),
-    "BLEU": lambda result: "-" if result["BLEU"] is None else f"{result['BLEU']['score']:.2f}",
-    "chrF": lambda result: "-" if result["chrF"] is None else f"{result['chrF']['score']:.2f}",
-    "updates": lambda result: f"{result['updates']:,}",
-    "training time": lambda result: duration(result["train_seconds"]),
+    "BLEU": _known("BLEU", lambda score: f"{score['score']:.2f}"),
+    "chrF": _known("chrF", lambda score: f"{score['score']:.2f}"),
+    "updates": _known("updates", "{:,}".format),
+    "training time": _known("train_seconds", lambda seconds: duration(seconds)),
 }
 _LEFT_ALIGNED = 3  # the names; numbers stand on the right
 

@@ -1,6 +1,7 @@
 """Matplotlib figures that need no screen."""
 
 import logging
+import math
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
@@ -26,13 +27,37 @@ def new_figure(height: float):
 
 
 def set_log_scale(axes, labels: tuple[float, ...]) -> None:
-    """Make the vertical axis logarithmic, with plain numbers at these multiples of the powers of ten."""
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+    """Make the vertical axis logarithmic, with plain numbers at these multiples of the powers of ten.
+
+    Where fewer than three of them are in sight, round numbers are labelled instead. Call it after drawing.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=labels))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
+    locator = LogLocator(subs=labels)
+    low, high = axes.get_ylim()
+    if sum(low <= tick <= high for tick in locator.tick_values(low, high)) < 3:
+        locator = MaxNLocator(6)
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(locator)
+    formatter = ScalarFormatter(useOffset=False)
+    formatter.set_scientific(False)
+    axes.yaxis.set_major_formatter(formatter)
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def linear_axis_flattens(values: list[float]) -> bool:
+    """Whether the lower half of some values has less than a fifth of a linear axis, and a logarithmic one helps."""
+    values = sorted(values)
+    if values[0] <= 0:
+        return False
+
+    def share_of_lower_half(scale) -> float:
+        low, middle, high = (scale(value) for value in (values[0], values[len(values) // 2], values[-1]))
+        return (middle - low) / (high - low) if high > low else 1.0
+
+    linear = share_of_lower_half(float)
+    return linear < 1 / 5 and share_of_lower_half(math.log) > 1.5 * linear
 
 
 def save_figure(figure, path: str, picture_format: str = "png") -> None:

@@ -2,31 +2,47 @@
 
 import os
 
-from fairseq_alone.cli.figures import new_figure, save_figure, set_log_scale
-from fairseq_alone.cli.training_log import log_of_run, read_training_log, run_names
+from fairseq_alone.cli.figures import linear_axis_flattens, new_figure, save_figure, set_log_scale
+from fairseq_alone.cli.trained_run import RUN_HELP, find_run, read_history, run_names
+from fairseq_alone.cli.training_log import Validation
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 
-_X = {
-    "updates": ("updates", lambda validation: validation.update),
-    "epochs": ("epochs", lambda validation: validation.epoch),
-    "hours": ("hours of training", lambda validation: validation.hours),
-}
+_X = {"updates": "updates", "epochs": "epochs", "hours": "hours of training"}
 _Y = {
-    "loss": ("validation loss (bits per token)", lambda validation: validation.loss),
-    "ppl": ("validation perplexity", lambda validation: validation.ppl),
+    "loss": ("training objective on the validation set", "base 2"),
+    "nll": ("validation cross-entropy", "bits per token"),
+    "ppl": ("validation perplexity", "per token"),
 }
+# Where the attribute of a Validation has another name.
+_ATTRIBUTES = {"updates": "update", "epochs": "epoch"}
+_WHOLE_NUMBERS = ("updates", "epochs")
 _FORMATS = ("pdf", "png", "svg")
 
 
 def add_arguments(parser) -> None:
     """Add the flags of ``plot``."""
-    parser.add_argument("run_dirs", nargs="+", metavar="RUN_DIR", help="WORK_DIR/runs/RUN_NAME, as train.sh left it")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--output", required=True, metavar="FILE", help="picture to write: .png, .svg or .pdf")
     parser.add_argument("--x", choices=sorted(_X), default="updates", help="horizontal axis; default: updates")
-    parser.add_argument("--y", choices=sorted(_Y), default="loss", help="vertical axis; default: loss")
-    parser.add_argument("--log-scale", action="store_true", help="logarithmic vertical axis")
-    parser.add_argument("--title", metavar="TEXT", help="title above the picture; default: none")
+    parser.add_argument(
+        "--y",
+        choices=sorted(_Y),
+        help="vertical axis: nll, the cross-entropy in bits per token; ppl, the perplexity, which follows from it; or "
+        "loss, what is trained, which label smoothing and the augmented loss are part of; default: nll, or loss where "
+        "a run does not tell",
+    )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument("--log-scale", action="store_true", default=None, help="logarithmic vertical axis")
+    scale.add_argument(
+        "--linear",
+        dest="log_scale",
+        action="store_false",
+        help="linear vertical axis; default: logarithmic if the first validation would flatten the rest",
+    )
+    parser.add_argument(
+        "--title", metavar="TEXT", help="title above the picture; default: what is plotted; '' for none"
+    )
 
 
 def run(args) -> None:
@@ -34,22 +50,49 @@ def run(args) -> None:
     picture_format = os.path.splitext(args.output)[1].lstrip(".").lower()
     if picture_format not in _FORMATS:
         raise UserError(f"--output must end in .{', .'.join(_FORMATS)}, got {args.output}")
-    require_apart([("--output", args.output)], map(log_of_run, args.run_dirs))
-    (x_label, x_of), (y_label, y_of) = _X[args.x], _Y[args.y]
-    curves = []
-    for name, run_dir in zip(run_names(args.run_dirs), args.run_dirs, strict=True):
-        validations = read_training_log(log_of_run(run_dir)).validations
-        if not validations:
-            raise UserError(f"{log_of_run(run_dir)}: holds no validation yet; there is nothing to plot")
-        curves.append((name, [x_of(validation) for validation in validations], list(map(y_of, validations))))
+    names, runs = run_names(args.runs), [find_run(path) for path in args.runs]
+    require_apart([("--output", args.output)], [path for one in runs for path in one.files])
+    histories = {}
+    for one in runs:
+        histories[one.path] = read_history(one).validations
+        if not histories[one.path]:
+            raise UserError(f"{one.path}: holds no validation yet; there is nothing to plot")
+    y = args.y or _usual_y(histories)
+    curves = [
+        (name, *_points(path, validations, args.x, y))
+        for name, (path, validations) in zip(names, histories.items(), strict=True)
+    ]
 
-    figure = draw(curves, x_label, y_label, args.log_scale, args.title)
+    what, unit = _Y[y]
+    title = f"{what[0].upper()}{what[1:]} against {args.x}" if args.title is None else args.title
+    figure = draw(curves, _X[args.x], f"{what} ({unit})", args.log_scale, title)
     save_figure(figure, args.output, picture_format)
-    print(f"{args.output}: {len(curves)} curves")
+    print(f"{args.output}: {what} ({unit}) against {args.x}, {len(curves)} curve{'s' if len(curves) > 1 else ''}")
 
 
-def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_scale: bool, title: str | None):
+def _usual_y(histories: dict[str, list[Validation]]) -> str:
+    known = all(validation.nll is not None for validations in histories.values() for validation in validations)
+    return "nll" if known else "loss"
+
+
+def _points(path: str, validations: list[Validation], x: str, y: str) -> tuple[list, list]:
+    """The points that are known. Raises UserError when none is."""
+    pairs = [[getattr(validation, _ATTRIBUTES.get(axis, axis)) for axis in (x, y)] for validation in validations]
+    known = [pair for pair in pairs if None not in pair]
+    if not known:
+        flag = f"--x {x}" if all(pair[0] is None for pair in pairs) else f"--y {y}"
+        raise UserError(f"{flag}: {path} does not tell; a log of --log-format json, simple or tqdm does")
+    return tuple(map(list, zip(*known, strict=True)))
+
+
+def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_scale: bool | None, title: str | None):
     """A matplotlib figure with one line for each ``(name, xs, ys)``. Needs no screen.
+
+    Args:
+        curves: the lines.
+        x_label, y_label: what the axes show. ``updates`` and ``epochs`` are whole numbers.
+        log_scale: None chooses a logarithmic axis where the first points would flatten the others on a linear one.
+        title: None or empty for none.
 
     Raises:
         UserError: matplotlib is not installed.
@@ -57,13 +100,21 @@ def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_s
     figure, axes = new_figure(height=4.5)
     markers = "osD^vP*X"
     for number, (name, xs, ys) in enumerate(curves):
-        # Markers tell the lines apart in black and white, too.
-        axes.plot(xs, ys, label=name, marker=markers[number % len(markers)], markersize=4, linewidth=1.5)
+        # Markers tell the lines apart in black and white, too. A point alone is all there is to see of its line.
+        marker = {"marker": markers[number % len(markers)], "markersize": 4 if len(xs) > 1 else 7}
+        axes.plot(xs, ys, label=name, linewidth=1.5, markevery=max(1, len(xs) // 25), **marker)
+    if log_scale is None:
+        log_scale = linear_axis_flattens([y for _, _, ys in curves for y in ys])
     if log_scale:
         # Labels at 1, 2 and 5 only, so that they never overlap.
         set_log_scale(axes, (1, 2, 5))
-    if x_label == "epochs":
+    if x_label in _WHOLE_NUMBERS:
+        positions = {x for _, xs, _ in curves for x in xs}
+        if len(positions) == 1:
+            # Else there would be several ticks within one number.
+            axes.set_xlim(min(positions) - 1, max(positions) + 1)
         axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.3)
