@@ -14,6 +14,7 @@ SEAMS = (
     "numpy_names",
     "once_per_update",
     "amp",
+    "save_dir",
     "user_errors",
 )
 
