@@ -9,12 +9,17 @@ import importlib
 SEAMS = (
     "checkpoint_loading",
     "checkpoint_mismatch",
+    "checkpoint_paths",
+    "criterion_model",
     "criterion_updates",
+    "model_flags",
     "object_broadcast",
     "numpy_names",
     "once_per_update",
     "amp",
     "save_dir",
+    "skipped_samples",
+    "unknown_flags",
     "user_errors",
 )
 
