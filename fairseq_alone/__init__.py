@@ -7,6 +7,14 @@ the package for ``--user-dir`` and when ``fairseq_alone.models``, ``criterions``
 
 __version__ = "0.1.0"
 
+# The modules of the package import one another by this name; a copy of the folder under another name would mix with an
+# installed package, if there is one.
+if __name__ != "fairseq_alone":
+    raise ImportError(
+        f"the folder of this package must be called fairseq_alone, but --user-dir or an import calls it {__name__}: "
+        "rename it, or give --user-dir the folder that `fairseq-alone path` prints"
+    )
+
 
 class _PackagePath(list):
     # For --user-dir, fairseq imports the package and all files of tasks/ and models/, but only where nobody imported

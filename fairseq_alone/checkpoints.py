@@ -4,6 +4,7 @@ torch is imported by the first function that needs it: the command line tools im
 help.
 """
 
+import errno
 import functools
 import pickle
 import re
@@ -112,7 +113,9 @@ class checkpoint_errors:  # noqa: N801 (reads as a statement)
             raise UserError(f"{self.path}: holds {name}, which the safe loader does not allow") from error
         if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
             return
-        if isinstance(error, _DAMAGE) and not isinstance(error, UserError):
+        # Where the index of a file that is cut short should be, torch seeks to a place before the beginning.
+        cut_short = isinstance(error, OSError) and error.errno == errno.EINVAL
+        if cut_short or (isinstance(error, _DAMAGE) and not isinstance(error, UserError)):
             raise UserError(f"{self.path}: not a fairseq checkpoint, or a damaged one") from error
 
 

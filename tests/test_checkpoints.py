@@ -22,6 +22,15 @@ def test_load_checkpoint_names_what_is_wrong(tmp_path):
             checkpoints.load_checkpoint(str(tmp_path / "text.pt"))
 
 
+def test_every_cut_is_called_damage(tmp_path):
+    torch.save({"model": {"weight": torch.zeros(300)}, "cfg": {}}, tmp_path / "whole.pt")
+    whole = (tmp_path / "whole.pt").read_bytes()
+    for size in range(0, len(whole), 97):
+        (tmp_path / "cut.pt").write_bytes(whole[:size])
+        with pytest.raises(UserError, match="cut.pt: not a fairseq checkpoint, or a damaged one"):
+            checkpoints.load_checkpoint(str(tmp_path / "cut.pt"))
+
+
 @pytest.mark.parametrize(
     "error",
     [

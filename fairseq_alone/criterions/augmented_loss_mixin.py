@@ -40,6 +40,14 @@ class AugmentedLossMixin:
         self.augmented_loss_target = AugmentedLossTarget(flags, dictionary)
         self._num_updates = None
 
+    def check_model(self, model) -> None:
+        """Raise UserError for a model whose output layer is split; called before the training."""
+        if getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None:
+            raise UserError(
+                "--adaptive-softmax-cutoff does not work with the augmented loss, which needs the logits of all words: "
+                "leave it out, or give --criterion adaptive_loss"
+            )
+
     def set_num_updates(self, num_updates: int) -> None:
         """Tell how many updates were made; the trainer calls this after each, and when it resumes."""
         self._num_updates = num_updates

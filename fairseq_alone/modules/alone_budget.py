@@ -11,6 +11,8 @@ _ROWS_UNTIL = 0.95  # of the vocabulary; the network computes the others, from t
 _BASE = 4  # D_o / D_e
 # Near 1 the narrow rows would be as wide as the wide ones; then a table does as well.
 _LARGEST_SHARE = 0.75
+# Of shares that a message proposes, from 0 to 1.
+_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,21 @@ class AloneBudget:
             embedding_dim: D_e.
 
         Raises:
-            SettingError: the share is outside its range, or too small for V and D_e.
+            SettingError: the share is outside its range, or too small for V and D_e; then it names the least that does.
         """
         if not 0.0 < share <= _LARGEST_SHARE:
             raise SettingError("share", f"must be greater than 0 and at most {_LARGEST_SHARE}, got {share}")
+        budget = cls._of_share(share, num_embeddings, embedding_dim)
+        if budget is None:
+            sizes = f"{num_embeddings} words and vectors of {embedding_dim} values"
+            larger = (step / _STEPS for step in range(int(share * _STEPS) + 1, int(_LARGEST_SHARE * _STEPS) + 1))
+            least = next((other for other in larger if cls._of_share(other, num_embeddings, embedding_dim)), None)
+            advice = f"give at least {least}" if least else "no share does; give the sizes themselves"
+            raise SettingError("share", f"is too small for {sizes}, got {share}: {advice}")
+        return budget
+
+    @classmethod
+    def _of_share(cls, share: float, num_embeddings: int, embedding_dim: int) -> "AloneBudget | None":
         values = share * num_embeddings * embedding_dim
         wide = round(_WIDE_VALUES * values / embedding_dim)
         narrow = round(_ROWS_UNTIL * num_embeddings) - wide
@@ -55,7 +68,5 @@ class AloneBudget:
             if inter_dim >= 1:
                 break
         if min(wide, width, inter_dim) < 1:
-            raise SettingError(
-                "share", f"is too small for {num_embeddings} words and vectors of {embedding_dim} values, got {share}"
-            )
+            return None
         return cls(base_dim, inter_dim, [(wide, embedding_dim), (narrow, width)])

@@ -9,13 +9,19 @@ import importlib
 SEAMS = (
     "checkpoint_loading",
     "checkpoint_mismatch",
+    "checkpoint_paths",
+    "criterion_model",
     "criterion_updates",
+    "model_flags",
     "object_broadcast",
     "numpy_names",
     "once_per_update",
     "moving_average",
     "tied_tensors",
     "amp",
+    "save_dir",
+    "skipped_samples",
+    "unknown_flags",
     "user_errors",
 )
 

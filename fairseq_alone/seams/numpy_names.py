@@ -4,15 +4,25 @@ import functools
 import types
 
 import numpy
-from fairseq.data import language_pair_dataset, token_block_dataset
+from fairseq.data import data_utils, language_pair_dataset, token_block_dataset
 
 
 def install() -> None:
-    """Give two modules of fairseq the integer that they ask for."""
-    # fairseq asks numpy for compat.long, which newer ones do not have: in language models with one sentence a sample,
-    # as fairseq-generate makes them, and in batches by length. Only these two modules see the substitute.
+    """Give three modules of fairseq what they ask for. Only they see the substitute."""
+    # The integer compat.long: in language models with one sentence a sample, as fairseq-generate makes them, and in
+    # batches by length.
     if not hasattr(numpy, "compat"):
-        substitute = types.ModuleType("numpy")
-        substitute.__getattr__ = functools.partial(getattr, numpy)
-        substitute.compat = types.SimpleNamespace(long=int)
-        language_pair_dataset.np = token_block_dataset.np = substitute
+        language_pair_dataset.np = token_block_dataset.np = _numpy_with(compat=types.SimpleNamespace(long=int))
+    # An argument that was renamed in numpy 1.22: in batches by length.
+    data_utils.np = _numpy_with(percentile=_percentile)
+
+
+def _percentile(a, q, interpolation="linear", **kwargs):
+    return numpy.percentile(a, q, method=interpolation, **kwargs)
+
+
+def _numpy_with(**names) -> types.ModuleType:
+    substitute = types.ModuleType("numpy")
+    substitute.__getattr__ = functools.partial(getattr, numpy)
+    vars(substitute).update(names)
+    return substitute

@@ -1,42 +1,55 @@
 """Errors of the user as one sentence, whatever command of fairseq runs."""
 
 import os
+import re
 import sys
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.fairseq_mistakes import sentence_of
 
 
 def install() -> None:
-    """Print a UserError that nobody caught as its sentence, without a traceback."""
+    """End with a sentence, without a traceback, where the user made a mistake that nobody caught."""
+    _wrap_excepthook()
+    _wrap_hydra()
+
+
+def mistake(error: BaseException) -> str | None:
+    """The sentence for an error that is a mistake of the user, or None."""
+    if isinstance(error, UserError):
+        return str(error)
+    if type(error).__name__ == "ProcessRaisedException":
+        # One of several processes failed; torch hands its traceback on as text.
+        raised = re.search(rf"^{re.escape(UserError.__module__)}\.{UserError.__name__}: (.*)", str(error), re.MULTILINE)
+        return raised.group(1) if raised else None
+    return sentence_of(error)
+
+
+def _wrap_excepthook() -> None:
     # fairseq's commands have no place to catch an error of a model.
     original = sys.excepthook
 
     def excepthook(kind, error, traceback):
-        if isinstance(error, UserError):
-            _print_sentence(error)
-        else:
+        sentence = mistake(error)
+        if sentence is None:
             original(kind, error, traceback)
+        else:
+            print(f"{os.path.basename(sys.argv[0])}: error: {sentence}", file=sys.stderr)
 
     sys.excepthook = excepthook
-    if HydraConfig.initialized():
-        _print_from_hydra()
 
 
-def _print_from_hydra() -> None:
-    # fairseq-hydra-train: hydra catches every error of the job, and prints it when it reads the job's result.
+def _wrap_hydra() -> None:
+    # Hydra, in fairseq-hydra-train, catches what a job raised, prints a traceback and exits.
     original = JobReturn.return_value
 
     def return_value(self):
-        if isinstance(self._return_value, UserError):
-            _print_sentence(self._return_value)
-            raise SystemExit(1)
-        return original.fget(self)
+        error = self._return_value
+        sentence = mistake(error) if isinstance(error, Exception) else None
+        if sentence is None:
+            return original.fget(self)
+        raise SystemExit(f"{os.path.basename(sys.argv[0])}: error: {sentence}")
 
-    JobReturn.return_value = original.getter(return_value)
-
-
-def _print_sentence(error: UserError) -> None:
-    print(f"{os.path.basename(sys.argv[0])}: error: {error}", file=sys.stderr)
+    JobReturn.return_value = property(return_value, original.fset)
