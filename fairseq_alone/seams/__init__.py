@@ -14,6 +14,7 @@ SEAMS = (
     "once_per_update",
     "amp",
     "user_errors",
+    "quiet",
 )
 
 
