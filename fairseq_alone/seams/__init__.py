@@ -23,6 +23,7 @@ SEAMS = (
     "skipped_samples",
     "unknown_flags",
     "user_errors",
+    "quiet",
 )
 
 
