@@ -96,6 +96,14 @@ def test_the_same_folder_through_a_link_is_refused_once_imported(tmp_path):
     assert use(tmp_path, tmp_path / "fairseq_alone", "imported").startswith("ImportError")
 
 
+def test_a_copy_of_the_folder_under_another_name_is_refused(tmp_path):
+    """Its modules would import those of an installed package, and register everything twice."""
+    shutil.copytree(ROOT / "fairseq_alone", tmp_path / "my_plugin")
+    last = use(tmp_path, tmp_path / "my_plugin")
+    assert last.startswith("ImportError: the folder of this package must be called fairseq_alone, but --user-dir or an")
+    assert "calls it my_plugin: rename it, or give --user-dir the folder that `fairseq-alone path` prints" in last
+
+
 def test_spawned_children_find_a_relative_name(tmp_path):
     script = tmp_path / "spawn.py"
     script.write_text(

@@ -36,6 +36,9 @@ class AugmentedLossTarget:
             raise UserError(
                 f"--augmented-loss-target-gradient needs the current embedding, but {names[0]} takes another matrix"
             )
+        least = flags.augmented_loss_target_coverage
+        if not 0.0 <= least <= 1.0:
+            raise UserError(f"--augmented-loss-target-coverage must lie between 0 and 1, got {least}")
         try:
             if chosen["refresh"]:
                 self._kept = RefreshedMatrix(chosen["refresh"])
@@ -44,7 +47,7 @@ class AugmentedLossTarget:
         except SettingError as error:
             raise UserError(f"--augmented-loss-target-{error.setting} {error.problem}") from error
         if chosen["vectors"]:
-            self._read_vectors(chosen["vectors"], flags.augmented_loss_target_coverage, dictionary)
+            self._read_vectors(chosen["vectors"], least, dictionary)
 
     def matrix(self, current, num_updates: int, training: bool) -> Tensor:
         """The matrix (V, D); it carries a gradient only with ``--augmented-loss-target-gradient``.
@@ -66,8 +69,6 @@ class AugmentedLossTarget:
         return values * self._covered.to(targets.device)[targets]
 
     def _read_vectors(self, path: str, least: float, dictionary) -> None:
-        if not 0.0 <= least <= 1.0:
-            raise UserError(f"--augmented-loss-target-coverage must lie between 0 and 1, got {least}")
         self._vectors, self._covered = read_word_vectors(path, dictionary)
         share = coverage(self._covered, dictionary)
         if share < least:

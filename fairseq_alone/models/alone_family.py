@@ -97,6 +97,8 @@ class AloneFamily(EmbeddingFamily):
             if getattr(args, f"alone_{name}") != _FILTER_DEFAULTS[name]:
                 flag = f"--alone-{name.replace('_', '-')}"
                 _warn_once(f"{flag} has no effect with --alone-filter {args.alone_filter}")
+        if args.alone_dropout_until and not args.alone_dropout:
+            _warn_once("--alone-dropout-until has no effect without --alone-dropout")
         settings = FilterSettings(
             num_embeddings=num_embeddings,
             base_dim=sizes.base_dim,

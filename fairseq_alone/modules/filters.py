@@ -80,7 +80,7 @@ class FilterSettings:
             raise SettingError("seed", f"must be from 0 to 2**64 - 1, got {self.seed}")
         if self.stream < 0:
             raise SettingError("stream", f"must be at least 0, got {self.stream}")
-        if self.filter != "naive" and self.codebook_size**self.num_codebooks < self.num_embeddings:
+        if self.filter != "naive" and num_codes(self.codebook_size, self.num_codebooks) < self.num_embeddings:
             raise SettingError(
                 "codebook_size",
                 f"is too small: {self.codebook_size} ** {self.num_codebooks} codes cannot tell "
@@ -91,6 +91,11 @@ class FilterSettings:
         """The raw bit stream for one purpose."""
         key = np.array([self.seed, self.stream * _STREAM_STRIDE + purpose], dtype=np.uint64)
         return np.random.Philox(key=key)
+
+
+def num_codes(codebook_size: int, num_codebooks: int) -> int:
+    """How many codes there are, ``c ** M``, or a number larger than any vocabulary: the power may have no end."""
+    return codebook_size ** min(num_codebooks, 64)
 
 
 def uniform(generator: np.random.Philox, *shape: int) -> np.ndarray:
@@ -118,7 +123,7 @@ def unique_codes(settings: FilterSettings) -> np.ndarray:
     """
     generator = settings.generator(_CODES)
     size, num_codebooks, num_words = settings.codebook_size, settings.num_codebooks, settings.num_embeddings
-    if size**num_codebooks < 4 * num_words:
+    if num_codes(size, num_codebooks) < 4 * num_words:
         keys = generator.random_raw(size**num_codebooks)
         numbers = np.argsort(keys, kind="stable")[:num_words]
         columns = [numbers // size**position % size for position in range(num_codebooks)]

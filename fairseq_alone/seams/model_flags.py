@@ -1,12 +1,16 @@
 """Flags of any model that fairseq refuses by an assertion or an error of its own, or not at all."""
 
 import functools
+import re
 
 from fairseq import models
 from omegaconf import DictConfig, OmegaConf
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.model_settings import settings_of
+
+# torch's allocators raise a RuntimeError.
+_TOO_LARGE = re.compile(r"allocate memory|out of memory|overflow", re.IGNORECASE)
 
 
 def install() -> None:
@@ -24,6 +28,10 @@ def install() -> None:
             if type(error) is ValueError and str(error).startswith("--"):
                 raise UserError(str(error)) from error
             raise
+        except (MemoryError, OverflowError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _TOO_LARGE.search(str(error)):
+                raise
+            raise UserError(f"the model is too large for the memory of this machine: {error}") from error
 
     models.build_model = build_model
 

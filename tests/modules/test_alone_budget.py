@@ -1,5 +1,7 @@
 """Sizes of an ALONE embedding of a given share of a table."""
 
+import re
+
 import pytest
 
 from fairseq_alone.errors import SettingError
@@ -49,3 +51,21 @@ def test_a_share_that_leaves_nothing_is_refused(vocabulary, dim, share):
         SettingError, match=f"too small for {vocabulary} words and vectors of {dim} values, got {share}"
     ):
         AloneBudget.of_share(share, vocabulary, dim)
+
+
+@pytest.mark.parametrize(
+    ("share", "num_embeddings", "embedding_dim"), [(0.05, 48, 16), (0.001, 5000, 256), (0.2, 99, 64)]
+)
+def test_too_small_a_share_names_one_that_does(share, num_embeddings, embedding_dim):
+    with pytest.raises(SettingError) as caught:
+        AloneBudget.of_share(share, num_embeddings, embedding_dim)
+    least = float(re.search(r"got [0-9.]+: give at least ([0-9.]+)$", str(caught.value)).group(1))
+    assert share < least <= 0.75
+    AloneBudget.of_share(least, num_embeddings, embedding_dim)
+    with pytest.raises(SettingError):
+        AloneBudget.of_share(round(least - 0.001, 3), num_embeddings, embedding_dim)
+
+
+def test_a_vocabulary_too_small_for_every_share():
+    with pytest.raises(SettingError, match="no share does; give the sizes themselves"):
+        AloneBudget.of_share(0.5, 6, 512)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fairseq_alone.errors import SettingError
-from fairseq_alone.modules.filters import FilterBank, FilterSettings, gaussian, uniform, unique_codes
+from fairseq_alone.modules.filters import FilterBank, FilterSettings, gaussian, num_codes, uniform, unique_codes
 
 
 def filter_by_loop(bank: FilterBank, word: int) -> list[float]:
@@ -215,3 +215,9 @@ def test_settings_out_of_range_are_named(change, setting):
     with pytest.raises(SettingError, match=setting) as raised:
         dataclasses.replace(FilterSettings(100, 8), **change)
     assert raised.value.setting == setting
+
+
+def test_the_number_of_codes_needs_no_endless_power():
+    assert num_codes(3, 4) == 81
+    assert num_codes(1, 10**12) == 1
+    assert num_codes(2, 10**12) >= 2**64

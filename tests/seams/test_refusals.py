@@ -1,5 +1,6 @@
 """Mistakes that fairseq answers late, with an error of its own, or not at all."""
 
+import argparse
 import sys
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from fairseq import options
 from fairseq.data import data_utils
 from fairseq.tasks import FairseqTask
+from fairseq.tasks.language_modeling import LanguageModelingTask
+from fairseq_training import trainer
 from small_models import Task, parse
 
 import fairseq_alone.models  # noqa: F401 (installs the seams)
@@ -31,6 +34,8 @@ from fairseq_alone.seams.skipped_samples import require_all_fit
             "--decoder-attention-heads 3 does not divide --decoder-emb",
         ),
         ("transformer_lm_alone", ["--decoder-attention-heads=5"], "--decoder-attention-heads 5 does not divide"),
+        ("transformer_alone", ["--alone-base-dim=1000000000000"], "the model is too large for the memory of this mach"),
+        ("transformer_factorized", ["--factorized-dim=1000000000000"], "the model is too large for the memory of this"),
         ("transformer", ["--share-all-embeddings"], "--share-all-embeddings requires a joined dictionary"),
     ],
 )
@@ -68,6 +73,13 @@ class Samples(list):
 def test_a_perplexity_of_a_part_of_the_data_is_refused(sizes, mode, sentence):
     with pytest.raises(UserError, match=f"^{sentence}"):
         require_all_fit(Samples(sizes), 20, mode)
+
+
+def test_the_command_asks_before_it_evaluates():
+    task = object.__new__(LanguageModelingTask)
+    task.args = argparse.Namespace(sample_break_mode="eos")
+    with pytest.raises(UserError, match="^1 of 1 samples are longer"):
+        task.eval_lm_dataloader(dataset=Samples([30]), max_tokens=100, max_positions=20)
 
 
 def test_samples_that_fit_pass():
@@ -110,3 +122,11 @@ def test_batches_by_length_in_newer_versions_of_numpy():
     sizes = np.array([2, 3, 5, 9, 9, 12])
     assert data_utils.get_buckets(sizes, 2).tolist() == [5, 12]
     assert data_utils.np.percentile([1, 2], 50) == 1.5
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.0])
+def test_an_output_layer_that_is_split_has_no_augmented_loss(weight):
+    """Known before the first batch. Even with weight zero its cross-entropy would read half of the logits."""
+    flags = ["--arch=transformer", "--adaptive-softmax-cutoff=10,20", f"--augmented-loss-weight={weight}"]
+    with pytest.raises(UserError, match="^--adaptive-softmax-cutoff does not work with the augmented loss"):
+        trainer(*flags, "--criterion=label_smoothed_cross_entropy_with_augmented_loss")
