@@ -3,12 +3,13 @@
 import argparse
 import re
 
-# Settings that change what the tensors mean. Others (learning rate, dropout, folders) may differ.
-_PREFIXES = ("encoder_", "decoder_", "share_", "alone_", "factorized_", "length_", "no_token_positional")
-_NAMES = ("arch", "task", "activation_fn", "layernorm_embedding", "no_scale_embedding", "tie_adaptive_weights")
-_TRAINING_ONLY = re.compile(
-    r"alone_(dropout(_until)?|rebuild)|(en|de)coder_(layerdrop|embed_path)|decoder_dropout_(in|out)"
-)
+#: Settings that change what the tensors mean. Others (learning rate, dropout, folders) may differ. Every family of
+#: embeddings adds its own when it is registered.
+TENSOR_SETTINGS = {
+    *("arch", "task", "activation_fn", "layernorm_embedding", "no_scale_embedding", "tie_adaptive_weights"),
+}
+_PREFIXES = ("encoder_", "decoder_", "share_", "length_", "no_token_positional")
+_TRAINING_ONLY = re.compile(r"(en|de)coder_(layerdrop|embed_path)|decoder_dropout_(in|out)")
 
 # What --tie-embeddings calls them.
 _TYING_VALUES = {"three-way": "all", "two-way": "decoder", "none": "none"}
@@ -72,4 +73,4 @@ def differing_flags(first: dict, second: dict) -> list[tuple[str, object, object
 
 
 def _changes_tensors(name: str) -> bool:
-    return (name in _NAMES or name.startswith(_PREFIXES)) and not _TRAINING_ONLY.fullmatch(name)
+    return (name in TENSOR_SETTINGS or name.startswith(_PREFIXES)) and not _TRAINING_ONLY.fullmatch(name)

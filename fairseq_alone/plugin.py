@@ -8,12 +8,7 @@ from fairseq_alone import compat
 REGISTRATIONS = (
     "criterions.cross_entropy_with_augmented_loss",
     "criterions.label_smoothed_cross_entropy_with_augmented_loss",
-    "models.length_transformers",
-    "models.lstm_lm",
-    "models.transformer_alone",
-    "models.transformer_conventional",
-    "models.transformer_factorized",
-    "models.transformer_lm",
+    "models.families",
     "optim.adam_muon",
     "tasks.headline_generation",
 )

@@ -6,7 +6,12 @@ from fairseq import options
 from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
 
-import fairseq_alone.models  # noqa: F401 (registers the architectures)
+from fairseq_alone.models.families import FAMILIES
+
+#: Every kind of embedding: a new family takes part in the tests without being named in them.
+KINDS = list(FAMILIES)
+#: Flags of those whose default size is too large for small models.
+SIZES = {"alone": ["--alone-inter-dim=12"], "factorized": ["--factorized-dim=3"]}
 
 
 def dictionary(size=50):
@@ -33,10 +38,8 @@ def small(arch, *flags):
         [f"--{side}-embed-dim=8", f"--{side}-ffn-embed-dim=8", f"--{side}-layers=1", f"--{side}-attention-heads=2"]
         for side in ("encoder", "decoder")
     ]
-    sizes = {"transformer_alone": ["--alone-inter-dim=12"], "transformer_factorized": ["--factorized-dim=3"]}
-    if "--alone-share" in flags:
-        sizes = {}
-    return parse(arch, *sides[0], *sides[1], *sizes.get(arch, []), "--dropout=0", *flags)
+    size = [] if "--alone-share" in flags else SIZES.get(arch.removeprefix("transformer_"), [])
+    return parse(arch, *sides[0], *sides[1], *size, "--dropout=0", *flags)
 
 
 def build(arch="transformer_alone", *flags, task=None):

@@ -49,6 +49,11 @@ def build_parser(wanted: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentPa
         description="Tools for Transformers whose embedding table is computed instead of stored.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--user-dir",
+        metavar="DIR",
+        help="before COMMAND: the folder of a plugin of your own that registers families, as for fairseq-train",
+    )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, description in COMMANDS.items():
         # argparse takes a percent sign for the start of a name of its own.
@@ -75,6 +80,8 @@ def main(argv=None) -> int:
         return 2
     args = parser.parse_args(arguments)
     try:
+        if args.user_dir is not None:
+            _import_plugin(args.user_dir)
         args.run(args)
         sys.stdout.flush()
     except (UserError, compat.UnsupportedVersionError) as error:
@@ -84,3 +91,12 @@ def main(argv=None) -> int:
         # The reader of our output, `head` for example, has seen enough. Nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _import_plugin(folder: str) -> None:
+    compat.require_fairseq()
+    from fairseq.utils import import_user_module
+
+    if not os.path.isdir(folder):
+        raise UserError(f"--user-dir {folder}: there is no such folder")
+    import_user_module(argparse.Namespace(user_dir=folder))

@@ -11,6 +11,7 @@ import sys
 
 from tqdm import tqdm
 
+from fairseq_alone import plugin
 from fairseq_alone.checkpoints import load_checkpoint, same_bits
 from fairseq_alone.cli.checkpoints import num_updates, tie_groups
 from fairseq_alone.errors import UserError
@@ -117,6 +118,8 @@ def average(paths: list[str], output: str, quiet: bool = False) -> int:
     """
     import torch
 
+    # Each family of embeddings knows which of its settings checkpoints must share.
+    plugin.register()
     real_paths = [os.path.realpath(path) for path in paths]
     for position, path in enumerate(paths):
         if real_paths[position] in real_paths[:position]:

@@ -79,10 +79,9 @@ def _sizes(run: TrainedRun, parameters: int | None) -> dict:
         return {**dict.fromkeys(names), "total_parameters": parameters}
     sizes = describe(run.averaged or run.checkpoints[0])
     settings = sizes["settings"]
-    details = [settings["filter"], "free rows" if settings["free_rows"] else None]
-    details = ", ".join(filter(None, details))
+    variant = settings["variant"]
     return {
-        "embedding": f"{settings['embedding']} ({details})" if details else settings["embedding"],
+        "embedding": f"{settings['embedding']} ({variant})" if variant else settings["embedding"],
         "tying": settings["tying"],
         "embedding_parameters": sizes["parameters"]["embedding"],
         "total_parameters": sizes["parameters"]["total"],

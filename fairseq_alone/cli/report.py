@@ -97,59 +97,25 @@ def describe(path: str) -> dict:
 
 def _embedding(path: str, module: str, model: dict) -> dict:
     """Kind, vocabulary size, D_e and the kind's own settings of one embedding or output layer, from its tensors."""
-    from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
+    from fairseq_alone.models.families import FAMILIES
 
     tensors = {split_name(name)[1]: tensor for name, tensor in model.items() if split_name(name)[0] == module}
-    table = tensors.get("table", tensors.get("weight"))  # this package's, or fairseq's own
-    if table is not None and table.dim() == 2:
-        vocabulary, embed_dim = table.shape
-        return {"embedding": "conventional", "vocabulary": vocabulary, "embed_dim": embed_dim}
-    if "factor" in tensors and "projection" in tensors:
-        return {
-            "embedding": "factorized",
-            "vocabulary": tensors["factor"].size(0),
-            "embed_dim": tensors["projection"].size(1),
-            "factorized_dim": tensors["factor"].size(1),
-        }
-    layers = [tensors[name] for name in ("w1", "w2", "w3") if name in tensors]
-    fingerprint = tensors.get("filters.filter_version")
-    if not layers or fingerprint is None:
-        raise UserError(f"{path}: {module} is neither a table nor an ALONE or factorized embedding")
-    try:
-        filters = read_fingerprint(fingerprint)
-    except ValueError as error:
-        raise UserError(f"{path}: {module}: {error}") from error
-    names = ("num_codebooks", "codebook_size", "zero_probability", "filter_std")
-    return {
-        "embedding": "alone",
-        "vocabulary": filters["num_embeddings"],
-        "embed_dim": layers[-1].size(0),
-        "filter": filters["filter"],
-        "base_dim": filters["base_dim"],
-        "inter_dim": layers[0].size(0) if len(layers) > 1 else None,
-        "num_layers": len(layers),
-        **{name: None if name in UNUSED_SETTINGS[filters["filter"]] else filters[name] for name in names},
-        "seed": filters["seed"],
-        "free_rows": _free_rows(tensors),
-    }
-
-
-def _free_rows(tensors: dict) -> str | None:
-    """The free rows as ``--alone-free-rows`` writes them, without the width where it is D_e."""
-    bands = []
-    while f"free.bands.{len(bands)}.rows" in tensors:
-        num_rows, width = tensors[f"free.bands.{len(bands)}.rows"].shape
-        narrow = f"free.bands.{len(bands)}.projection" in tensors
-        bands.append(f"{num_rows}x{width}" if narrow else str(num_rows))
-    return ",".join(bands) or None
+    for family in FAMILIES.values():
+        try:
+            description = family.describe(tensors)
+        except ValueError as error:
+            raise UserError(f"{path}: {module}: {error}") from error
+        if description is not None:
+            return {"embedding": family.name, "variant": family.variant(description), **description}
+    raise UserError(f"{path}: {module} is no embedding of a known kind ({', '.join(FAMILIES)})")
 
 
 def _settings(flags: dict, embeddings: dict) -> dict:
     # The embeddings of one model differ in their vocabularies only.
     sides = [embeddings.get(ENCODER_INPUT), embeddings.get(DECODER_INPUT) or embeddings.get(ENCODER_INPUT)]
     first = next(embedding for embedding in sides if embedding)
-    names = [name for name in _ROWS_OF_SETTINGS if name not in ("arch", "tying", "fixed_base")]
-    settings = {name: first.get(name) for name in names}
+    rows = [name for name in rows_of_settings() if name not in ("arch", "tying", "fixed_base")]
+    settings = {name: first.get(name) for name in (*rows, "variant")}
     source, target = (embedding["vocabulary"] if embedding else None for embedding in sides)
     settings["vocabulary"] = {"source": source, "target": target}
     fixed_base = bool(flags.get("alone_fix_base")) if first["embedding"] == "alone" else None
@@ -183,25 +149,15 @@ def _ties(model: dict, groups: list[list[str]], tied: tuple[str, ...]) -> list[d
     return ties
 
 
-_ROWS_OF_SETTINGS = {
-    "arch": "arch",
-    "embedding": "embedding",
-    "tying": "tying",
-    "vocabulary": "vocabulary V",
-    "embed_dim": "D_e",
-    "filter": "filter",
-    "base_dim": "D_o",
-    "inter_dim": "D_inter",
-    "num_layers": "layers of the embedding",
-    "num_codebooks": "M codebooks",
-    "codebook_size": "c columns each",
-    "zero_probability": "p_o",
-    "filter_std": "std of real filter",
-    "seed": "filter seed",
-    "free_rows": "free rows",
-    "fixed_base": "o untrained",
-    "factorized_dim": "factorized d",
-}
+def rows_of_settings() -> dict[str, str]:
+    """The settings of a description and what they are called: those of every model, then those of each family."""
+    from fairseq_alone.models.families import FAMILIES
+
+    rows = {name: name for name in ("arch", "embedding", "tying")}
+    rows.update(vocabulary="vocabulary V", embed_dim="D_e")
+    for family in FAMILIES.values():
+        rows.update(family.report_rows)
+    return {**rows, "fixed_base": "o untrained"}
 
 
 def _table(descriptions: list[dict]) -> str:
@@ -214,7 +170,7 @@ def _table(descriptions: list[dict]) -> str:
         if any(text is not None for text in cells):
             rows.append([label, *("-" if text is None else text for text in cells)])
 
-    for setting, label in _ROWS_OF_SETTINGS.items():
+    for setting, label in rows_of_settings().items():
         add(label, lambda description, setting=setting: _setting_text(description["settings"][setting]))
     add("updates", lambda description: f"{description['updates']:,}")
     add(

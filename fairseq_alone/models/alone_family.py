@@ -1,100 +1,166 @@
 """ALONE as a family of embeddings (Takase and Kobayashi, NeurIPS 2020)."""
+# ruff: noqa: UP045
 
 import functools
 import logging
 import re
+from dataclasses import dataclass
+from typing import Optional  # fairseq makes a flag of Optional[int], not of int | None
+
+from fairseq.dataclass import FairseqDataclass
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
+from fairseq_alone.models.family_flags import fill_in, flag
 from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
-from fairseq_alone.modules.filters import UNUSED_SETTINGS
+from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK
 
 logger = logging.getLogger(__name__)
 
-# M, c and p_o are those of the paper (section 3.1).
-_FILTER_DEFAULTS = {"num_codebooks": 8, "codebook_size": 64, "zero_probability": 0.5, "filter_std": 1.0}
+
+@dataclass
+class AloneFlags(FairseqDataclass):
+    """The ``--alone-`` flags. M, c and p_o are those of the paper (section 3.1)."""
+
+    alone_filter: str = flag(
+        "binary",
+        "binary (equation 2), real (Gaussian sources, summed) or naive (explicit V x D_o)",
+        "KIND",
+    )
+    alone_base_dim: Optional[int] = flag(
+        None,
+        "size of the base vector and of the filters; default: that of the embedding",
+        "D_O",
+    )
+    alone_inter_dim: Optional[int] = flag(
+        4096,
+        "width of the embedding network; the trained size is D_inter * (D_o + D_e) + D_o",
+        "D_INTER",
+    )
+    alone_num_layers: int = flag(2, "layers of the embedding network: 1, 2 or 3", "N")
+    alone_num_codebooks: int = flag(8, "codebooks of the filters", "M")
+    alone_codebook_size: int = flag(64, "source vectors in a codebook", "C")
+    alone_zero_probability: float = flag(0.5, "expected share of zeros in a binary or naive filter", "P_O")
+    alone_filter_std: float = flag(1.0, "standard deviation of a real filter's values", "STD")
+    alone_seed: int = flag(1, "seed of the filters; a checkpoint works with its own seed only", "SEED")
+    alone_dropout: float = flag(
+        0.0,
+        "dropout after the ReLU of the embedding network, on input look-ups only; words with a free row have none",
+        "P",
+        training_only=True,
+    )
+    alone_dropout_until: int = flag(
+        0,
+        "switch that dropout off from update N on; 0 keeps it on",
+        "N",
+        training_only=True,
+    )
+    alone_fix_base: bool = flag(False, "do not train the base vector (the paper's ablation)")
+    alone_init: str = flag(
+        "balanced",
+        "initial values: balanced (the default; computed vectors are as long as a table's), or published (the "
+        "distributions of the authors' code)",
+        "INIT",
+        training_only=True,
+    )
+    alone_share: Optional[float] = flag(
+        None,
+        "size of the embedding, that of a table V x D_e = 1, at most 0.75: chooses D_o, D_inter and free rows so "
+        "that the model learns about as fast as with a table; the filter is then real unless given; without it "
+        "the settings are the paper's",
+        "SHARE",
+    )
+    alone_free_rows: Optional[str] = flag(
+        "0",
+        "the first words of the dictionary, which are the most frequent, have a trained vector in place of a "
+        "computed one: 2000 is 2000 rows of D_e values; 2000,4500x64 is these, then 4500 of 64 values with a "
+        "projection (64 x D_e)",
+        "K[xD],...",
+    )
+    alone_rebuild: str = flag(
+        "update",
+        "compute the embedding matrix once per update (the default) or in each forward pass; both train alike",
+        choices=("update", "forward"),
+        training_only=True,
+    )
 
 
 class AloneFamily(EmbeddingFamily):
     """:class:`~fairseq_alone.modules.AloneEmbedding` and the ``--alone-`` flags."""
 
+    name, class_name = "alone", "Alone"
+    flags = AloneFlags
     flag_prefix = "--alone-"
+    # The default, 4096, is a quarter of a table of 32k words with 512 dimensions; 8192 is half. D_inter 512 is the
+    # smaller of the paper's two models for headlines.
+    shape_defaults = {
+        "tiny": {"alone_inter_dim": 1024},
+        "iwslt_de_en": {"alone_inter_dim": 2048},
+        "duc": {"alone_inter_dim": 512},
+    }
+    report_rows = {
+        "filter": "filter",
+        "base_dim": "D_o",
+        "inter_dim": "D_inter",
+        "num_layers": "layers of the embedding",
+        "num_codebooks": "M codebooks",
+        "codebook_size": "c columns each",
+        "zero_probability": "p_o",
+        "filter_std": "std of real filter",
+        "seed": "filter seed",
+        "free_rows": "free rows",
+    }
 
     @classmethod
-    def add_args(cls, parser) -> None:
-        """Add the ``--alone-`` flags."""
-        # fmt: off
-        parser.add_argument("--alone-filter", metavar="KIND",
-                            help="binary (equation 2), real (Gaussian sources, summed) or naive (explicit V x D_o)")
-        parser.add_argument("--alone-base-dim", type=int, metavar="D_O",
-                            help="size of the base vector and of the filters; default: that of the embedding")
-        parser.add_argument("--alone-inter-dim", type=int, metavar="D_INTER",
-                            help="width of the embedding network; the trained size is D_inter * (D_o + D_e) + D_o")
-        parser.add_argument("--alone-num-layers", type=int, metavar="N",
-                            help="layers of the embedding network: 1, 2 or 3")
-        parser.add_argument("--alone-num-codebooks", type=int, metavar="M",
-                            help="codebooks of the filters")
-        parser.add_argument("--alone-codebook-size", type=int, metavar="C",
-                            help="source vectors in a codebook")
-        parser.add_argument("--alone-zero-probability", type=float, metavar="P_O",
-                            help="expected share of zeros in a binary or naive filter")
-        parser.add_argument("--alone-filter-std", type=float, metavar="STD",
-                            help="standard deviation of a real filter's values")
-        parser.add_argument("--alone-seed", type=int, metavar="SEED",
-                            help="seed of the filters; a checkpoint works with its own seed only")
-        parser.add_argument("--alone-dropout", type=float, metavar="P",
-                            help="dropout after the ReLU of the embedding network, on input look-ups only; words "
-                                 "with a free row have none")
-        parser.add_argument("--alone-dropout-until", type=int, metavar="N",
-                            help="switch that dropout off from update N on; 0 keeps it on")
-        parser.add_argument("--alone-fix-base", action="store_true",
-                            help="do not train the base vector (the paper's ablation)")
-        parser.add_argument("--alone-init", metavar="INIT",
-                            help="initial values: balanced (the default; computed vectors are as long as a table's), "
-                                 "or published (the distributions of the authors' code)")
-        parser.add_argument("--alone-share", type=float, metavar="SHARE",
-                            help="size of the embedding, that of a table V x D_e = 1, at most 0.75: chooses D_o, "
-                                 "D_inter and free rows so that the model learns about as fast as with a table; "
-                                 "the filter is then real unless given; without it the settings are the paper's")
-        parser.add_argument("--alone-free-rows", metavar="K[xD],...",
-                            help="the first words of the dictionary, which are the most frequent, have a trained "
-                                 "vector in place of a computed one: 2000 is 2000 rows of D_e values; 2000,4500x64 "
-                                 "is these, then 4500 of 64 values with a projection (64 x D_e)")
-        parser.add_argument("--alone-rebuild", choices=["update", "forward"],
-                            help="compute the embedding matrix once per update (the default) or in each "
-                                 "forward pass; both train alike")
-        # fmt: on
+    def fill_defaults(cls, args, shape: str) -> None:
+        """Fill in the flags that were not given. With ``--alone-share`` the sizes that follow from it stay None."""
+        if getattr(args, "alone_share", None) is None:
+            super().fill_defaults(args, shape)
+        else:
+            fill_in(args, cls.flags, alone_filter="real", alone_inter_dim=None, alone_free_rows=None)
 
     @classmethod
-    def fill_defaults(cls, args, inter_dim: int) -> None:
-        """Fill in the ``--alone-`` flags that were not given.
+    def flags_of_share(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
+        """``--alone-share``, once it is known to be possible."""
+        AloneBudget.of_share(share, num_embeddings, embed_dim)
+        return {"alone_share": share}
 
-        With ``--alone-share`` the sizes that follow from it stay None.
-        """
-        args.alone_share = getattr(args, "alone_share", None)
-        sized = args.alone_share is not None
-        args.alone_filter = getattr(args, "alone_filter", "real" if sized else "binary")
-        args.alone_base_dim = getattr(args, "alone_base_dim", None)
-        args.alone_inter_dim = getattr(args, "alone_inter_dim", None if sized else inter_dim)
-        args.alone_free_rows = getattr(args, "alone_free_rows", None if sized else "0")
-        args.alone_num_layers = getattr(args, "alone_num_layers", 2)
-        for name, default in _FILTER_DEFAULTS.items():
-            setattr(args, f"alone_{name}", getattr(args, f"alone_{name}", default))
-        args.alone_seed = getattr(args, "alone_seed", 1)
-        args.alone_dropout = getattr(args, "alone_dropout", 0.0)
-        args.alone_dropout_until = getattr(args, "alone_dropout_until", 0)
-        args.alone_fix_base = getattr(args, "alone_fix_base", False)
-        args.alone_init = getattr(args, "alone_init", "balanced")
-        args.alone_rebuild = getattr(args, "alone_rebuild", "update")
+    @classmethod
+    def describe(cls, tensors) -> dict | None:
+        """Sizes from the network's matrices, settings of the filters from their fingerprint."""
+        layers = [tensors[name] for name in ("w1", "w2", "w3") if name in tensors]
+        fingerprint = tensors.get("filters.filter_version")
+        if not layers or fingerprint is None:
+            return None
+        filters = read_fingerprint(fingerprint)
+        unused = UNUSED_SETTINGS[filters["filter"]]
+        names = ("num_codebooks", "codebook_size", "zero_probability", "filter_std")
+        return {
+            "vocabulary": filters["num_embeddings"],
+            "embed_dim": layers[-1].size(0),
+            "filter": filters["filter"],
+            "base_dim": filters["base_dim"],
+            "inter_dim": layers[0].size(0) if len(layers) > 1 else None,
+            "num_layers": len(layers),
+            **{name: None if name in unused else filters[name] for name in names},
+            "seed": filters["seed"],
+            "free_rows": _written_free_rows(tensors),
+        }
+
+    @classmethod
+    def variant(cls, settings: dict) -> str:
+        """The kind of filter, and whether there are rows."""
+        return f"{settings['filter']}, free rows" if settings["free_rows"] else settings["filter"]
 
     @classmethod
     def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> AloneEmbedding:
         """Build an ALONE embedding from the ``--alone-`` flags."""
         sizes = _sizes(args, num_embeddings, embed_dim)
+        defaults = cls.flags()
         for name in UNUSED_SETTINGS.get(args.alone_filter, ()):
-            if getattr(args, f"alone_{name}") != _FILTER_DEFAULTS[name]:
+            if getattr(args, f"alone_{name}") != getattr(defaults, f"alone_{name}"):
                 flag = f"--alone-{name.replace('_', '-')}"
                 _warn_once(f"{flag} has no effect with --alone-filter {args.alone_filter}")
         if args.alone_dropout_until and not args.alone_dropout:
@@ -120,16 +186,15 @@ class AloneFamily(EmbeddingFamily):
             dropout_until=args.alone_dropout_until,
             fix_base=args.alone_fix_base,
             free_rows=sizes.free_rows,
-            # Checkpoints of version 0.1.0 know neither this flag nor the next.
-            init=getattr(args, "alone_init", "balanced"),
+            init=args.alone_init,
         )
-        embedding.rebuild = getattr(args, "alone_rebuild", "update")
+        embedding.rebuild = args.alone_rebuild
         for layer in embedding.layers:
             layer.param_group = EMBEDDING_NETWORK
         return embedding
 
     @classmethod
-    def check_dictionary(cls, embedding, dictionary) -> None:
+    def check_dictionary(cls, embedding, args, dictionary) -> None:
         """Warn when free rows would go to rare words."""
         warn_unless_sorted(dictionary, embedding.free.band_ends)
 
@@ -141,8 +206,7 @@ def _warn_once(message: str) -> None:
 
 
 def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:
-    # Checkpoints of version 0.1.0 know none of these three flags.
-    share, rows = getattr(args, "alone_share", None), getattr(args, "alone_free_rows", "0")
+    share, rows = args.alone_share, args.alone_free_rows
     if share is None:
         base_dim = embed_dim if args.alone_base_dim is None else args.alone_base_dim
         return AloneBudget(base_dim, args.alone_inter_dim, free_rows(rows, embed_dim))
@@ -152,9 +216,8 @@ def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:
     if args.alone_num_layers != 2:
         raise SettingError("num_layers", f"must be 2 with --alone-share, got {args.alone_num_layers}")
     # The sizes were chosen for computed vectors as long as the rows are.
-    init = getattr(args, "alone_init", "balanced")
-    if init != "balanced":
-        raise SettingError("init", f"must be balanced with --alone-share, got {init}")
+    if args.alone_init != "balanced":
+        raise SettingError("init", f"must be balanced with --alone-share, got {args.alone_init}")
     return AloneBudget.of_share(share, num_embeddings, embed_dim)
 
 
@@ -177,3 +240,13 @@ def free_rows(text: str, embed_dim: int) -> list[tuple[int, int]]:
     if not all(bands):
         raise SettingError("free_rows", f"must be like 2000 or 2000,4500x64, got '{text}'")
     return [(int(band[1]), int(band[2] or embed_dim)) for band in bands]
+
+
+def _written_free_rows(tensors: dict) -> str | None:
+    """The free rows as ``--alone-free-rows`` writes them, without the width where it is D_e."""
+    bands = []
+    while f"free.bands.{len(bands)}.rows" in tensors:
+        num_rows, width = tensors[f"free.bands.{len(bands)}.rows"].shape
+        narrow = f"free.bands.{len(bands)}.projection" in tensors
+        bands.append(f"{num_rows}x{width}" if narrow else str(num_rows))
+    return ",".join(bands) or None

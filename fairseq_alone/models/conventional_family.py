@@ -1,5 +1,6 @@
 """The conventional embedding as a family: one stored vector for each word."""
 
+from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.modules import TableEmbedding
 
@@ -14,20 +15,28 @@ _OLD_NAMES = {
 class ConventionalFamily(EmbeddingFamily):
     """:class:`~fairseq_alone.modules.TableEmbedding`, which is fairseq's own table. It has no flags."""
 
+    name, class_name = "conventional", "Conventional"
     is_fairseqs = True
-
-    @classmethod
-    def add_args(cls, parser) -> None:
-        """Add nothing."""
-
-    @classmethod
-    def fill_defaults(cls, args) -> None:
-        """Fill in nothing."""
 
     @classmethod
     def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> TableEmbedding:
         """Build a table; it has no random filters, so ``stream`` is unused."""
         return TableEmbedding(num_embeddings, embed_dim, padding_idx)
+
+    @classmethod
+    def flags_of_share(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
+        """No flags, for a share of 1; there is no other table."""
+        if share != 1:
+            raise SettingError("share", f"must be 1 for a table, got {share}")
+        return {}
+
+    @classmethod
+    def describe(cls, tensors) -> dict | None:
+        """Sizes of a table, be it of this package or of fairseq."""
+        table = tensors.get("weight", tensors.get("table"))
+        if table is None or table.dim() != 2:
+            return None
+        return dict(zip(("vocabulary", "embed_dim"), table.shape, strict=True))
 
     @classmethod
     def upgrade_state_dict(cls, model, state_dict, prefix) -> None:

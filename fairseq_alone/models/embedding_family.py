@@ -1,15 +1,41 @@
-"""Kinds of embeddings as the models see them: flags, defaults, and how to build one."""
+"""Kinds of embeddings: each says about itself all that the models, tools and recipes need to know."""
+
+from dataclasses import dataclass
 
 from fairseq.data import Dictionary
+from fairseq.dataclass import FairseqDataclass
+from torch import Tensor
 
 from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.models.family_flags import add_flags, fill_in
 
 # Untied embeddings draw independent filters; the encoder's is also the shared one.
 ENCODER_STREAM, DECODER_STREAM, OUTPUT_STREAM = range(3)
 
 
 class EmbeddingFamily:
-    """One kind of embedding. A model names its family; that is all that makes it conventional, factorized or ALONE."""
+    """One kind of embedding. A model names its family; that is all that makes it conventional, factorized or ALONE.
+
+    A subclass sets :attr:`name` and :attr:`flags` and offers :meth:`build_from_flags`, :meth:`flags_of_share` and
+    :meth:`describe`; the rest has defaults. ``docs/adding-a-family.md`` is the list of what to do.
+    """
+
+    #: The family in the name of an architecture: ``transformer_NAME``.
+    name: str
+
+    #: The same in the name of a class: ``TransformerNAMEModel``.
+    class_name: str
+
+    @dataclass
+    class NoFlags(FairseqDataclass):
+        """No flags."""
+
+    #: The family's flags, made with :func:`~fairseq_alone.models.family_flags.flag`.
+    flags: type[FairseqDataclass] = NoFlags
+
+    #: Defaults of flags that depend on the shape of the model: ``{"tiny": {"alone_inter_dim": 1024}}``. The names of
+    #: shapes are in :mod:`fairseq_alone.models.networks`.
+    shape_defaults: dict[str, dict] = {}
 
     #: What comes before a setting's name in its flag.
     flag_prefix = "--"
@@ -17,15 +43,18 @@ class EmbeddingFamily:
     #: Whether the embedding is fairseq's own table, so that fairseq's Transformers make their own output layer over it.
     is_fairseqs = False
 
+    #: What :meth:`describe` tells besides "embedding", "vocabulary" and "embed_dim", and how ``report`` calls it.
+    report_rows: dict[str, str] = {}
+
     @classmethod
     def add_args(cls, parser) -> None:
         """Add the family's flags; their defaults come from :meth:`fill_defaults`."""
-        raise NotImplementedError
+        add_flags(parser, cls.flags())
 
     @classmethod
-    def fill_defaults(cls, args, **sizes) -> None:
-        """Fill in the flags that were not given. ``sizes`` are those that depend on the architecture."""
-        raise NotImplementedError
+    def fill_defaults(cls, args, shape: str) -> None:
+        """Fill in the flags that were not given. ``shape`` is the name of the model's shape."""
+        fill_in(args, cls.flags, **cls.shape_defaults.get(shape, {}))
 
     @classmethod
     def build_from_flags(cls, args, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int):
@@ -33,8 +62,37 @@ class EmbeddingFamily:
         raise NotImplementedError
 
     @classmethod
-    def check_dictionary(cls, embedding, dictionary: Dictionary) -> None:
-        """Warn when the words do not stand in the order that the embedding needs."""
+    def flags_of_share(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
+        """The flags of an embedding that has ``share`` of the trained values of a table V x D_e, as nearly as it can.
+
+        Raises:
+            SettingError: the family has no embedding of this size.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
+        """What an embedding of a checkpoint is: None unless the tensors are those of this family.
+
+        Args:
+            tensors: of one embedding or output layer, by their names within it.
+
+        Returns:
+            ``vocabulary``, ``embed_dim`` and those of :attr:`report_rows` that apply, all of them JSON values.
+
+        Raises:
+            ValueError: the tensors are of this family, but damaged.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def variant(cls, settings: dict) -> str:
+        """A few words that tell embeddings of the family apart in a table of runs; ``settings`` is a description."""
+        return ""
+
+    @classmethod
+    def check_dictionary(cls, embedding, args, dictionary: Dictionary) -> None:
+        """Give the embedding what it needs of the words; warn when they do not stand in the order that it needs."""
 
     @classmethod
     def upgrade_state_dict(cls, model, state_dict: dict, prefix: str) -> None:
@@ -53,9 +111,11 @@ class EmbeddingFamily:
         Raises:
             UserError: a setting is outside its range; the sentence names its flag.
         """
+        # A checkpoint of an older version does not have the newer flags.
+        fill_in(args, cls.flags)
         try:
             embedding = cls.build_from_flags(args, len(dictionary), embed_dim, dictionary.pad(), stream)
         except SettingError as error:
             raise UserError(f"{cls.flag_prefix}{error.setting.replace('_', '-')} {error.problem}") from error
-        cls.check_dictionary(embedding, dictionary)
+        cls.check_dictionary(embedding, args, dictionary)
         return embedding

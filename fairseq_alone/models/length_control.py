@@ -13,13 +13,17 @@ from fairseq.models.transformer.transformer_encoder import TransformerEncoderBas
 from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.models.embedding_family_transformer import EmbeddingFamilyTransformer
 from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.modules import LengthEncoding
 from fairseq_alone.modules.length_encoding import KINDS
 
 
-class LengthControlMixin:
-    """Adds the length flags to an ``EmbeddingFamilyTransformer``; ``--length-encoding none`` changes nothing."""
+class LengthControlledTransformer(EmbeddingFamilyTransformer):
+    """A Transformer with a length encoding (Takase and Okazaki, NAACL 2019) over embeddings of one family.
+
+    ``--length-encoding none`` is the Transformer without.
+    """
 
     @classmethod
     def add_own_args(cls, parser):

@@ -1,15 +1,10 @@
 """``--arch lstm_lm_alone`` and so on: fairseq's LSTM language model over any family of embeddings."""
 
-from fairseq.models import register_model
 from fairseq.models.lstm_lm import LSTMLanguageModel
 from fairseq.models.lstm_lm import base_architecture as fairseq_base_architecture
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.models import architectures
-from fairseq_alone.models.alone_family import AloneFamily
-from fairseq_alone.models.conventional_family import ConventionalFamily
 from fairseq_alone.models.embedding_family_language_model import EmbeddingFamilyLanguageModel
-from fairseq_alone.models.factorized_family import FactorizedFamily
 from fairseq_alone.models.lstm_decoder import LSTMLanguageModelDecoder, VariationalLSTMDecoder
 
 
@@ -78,28 +73,7 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
         )
 
 
-@register_model("lstm_lm_alone")
-class LSTMLMAloneModel(EmbeddingFamilyLSTMLM):
-    """The LSTM language model with ALONE embeddings."""
-
-    family = AloneFamily
-
-
-@register_model("lstm_lm_factorized")
-class LSTMLMFactorizedModel(EmbeddingFamilyLSTMLM):
-    """The LSTM language model with low-rank embeddings."""
-
-    family = FactorizedFamily
-
-
-@register_model("lstm_lm_conventional")
-class LSTMLMConventionalModel(EmbeddingFamilyLSTMLM):
-    """The LSTM language model with tables, with this package's flags for tying."""
-
-    family = ConventionalFamily
-
-
-def base_architecture(args) -> None:
+def lstm_architecture(args) -> None:
     """fairseq's shape, but the output layer is as wide as the embedding, so that the two can be tied."""
     args.decoder_embed_dim = getattr(args, "decoder_embed_dim", 512)
     args.decoder_out_embed_dim = getattr(args, "decoder_out_embed_dim", args.decoder_embed_dim)
@@ -109,12 +83,3 @@ def base_architecture(args) -> None:
     args.no_scale_embedding = getattr(args, "no_scale_embedding", False)
     args.variational_dropout = getattr(args, "variational_dropout", False)
     args.variational_recurrent_dropout = getattr(args, "variational_recurrent_dropout", 0.0)
-
-
-# A quarter of a table or less for 32k words, as in the translation models.
-for _kind, _family, _sizes in (
-    ("alone", AloneFamily, {"inter_dim": 4096}),
-    ("factorized", FactorizedFamily, {"factorized_dim": 128}),
-    ("conventional", ConventionalFamily, {}),
-):
-    architectures.register(f"lstm_lm_{_kind}", _family, {"": _sizes}, {"": base_architecture})

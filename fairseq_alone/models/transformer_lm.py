@@ -1,20 +1,13 @@
 """``--arch transformer_lm_alone`` and so on: fairseq's Transformer language model over any family of embeddings."""
 
-from fairseq.models import register_model
 from fairseq.models.transformer import TransformerDecoder
 from fairseq.models.transformer_lm import (
     DEFAULT_MAX_TARGET_POSITIONS,
     TransformerLanguageModel,
     base_lm_architecture,
-    transformer_lm_big,
-    transformer_lm_gpt,
 )
 
-from fairseq_alone.models import architectures
-from fairseq_alone.models.alone_family import AloneFamily
-from fairseq_alone.models.conventional_family import ConventionalFamily
 from fairseq_alone.models.embedding_family_language_model import EmbeddingFamilyLanguageModel
-from fairseq_alone.models.factorized_family import FactorizedFamily
 
 
 class EmbeddingFamilyTransformerLM(EmbeddingFamilyLanguageModel):
@@ -46,27 +39,6 @@ class EmbeddingFamilyTransformerLM(EmbeddingFamilyLanguageModel):
         )
 
 
-@register_model("transformer_lm_alone")
-class TransformerLMAloneModel(EmbeddingFamilyTransformerLM):
-    """The Transformer language model with ALONE embeddings."""
-
-    family = AloneFamily
-
-
-@register_model("transformer_lm_factorized")
-class TransformerLMFactorizedModel(EmbeddingFamilyTransformerLM):
-    """The Transformer language model with low-rank embeddings."""
-
-    family = FactorizedFamily
-
-
-@register_model("transformer_lm_conventional")
-class TransformerLMConventionalModel(EmbeddingFamilyTransformerLM):
-    """The Transformer language model with tables, with this package's flags for tying."""
-
-    family = ConventionalFamily
-
-
 def post_norm(args) -> None:
     """What ``--arch transformer_lm`` is on the command line: post-norm, unless ``--decoder-normalize-before``.
 
@@ -77,19 +49,3 @@ def post_norm(args) -> None:
     normalize_before = getattr(args, "decoder_normalize_before", False)
     base_lm_architecture(args)
     args.decoder_normalize_before = normalize_before
-
-
-_SHAPES = {
-    "": base_lm_architecture,
-    "_big": transformer_lm_big,
-    "_gpt": transformer_lm_gpt,
-    "_post_norm": post_norm,
-}
-
-# A quarter of a table or less for 32k words, as in the translation models.
-for _kind, _family, _sizes in (
-    ("alone", AloneFamily, {"inter_dim": 4096}),
-    ("factorized", FactorizedFamily, {"factorized_dim": 128}),
-    ("conventional", ConventionalFamily, {}),
-):
-    architectures.register(f"transformer_lm_{_kind}", _family, dict.fromkeys(_SHAPES, _sizes), _SHAPES)

@@ -2,6 +2,7 @@
 
 from fairseq_alone.modules.alone_budget import AloneBudget
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
+from fairseq_alone.modules.code_embedding import CodeEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
 from fairseq_alone.modules.length_encoding import LengthEncoding
@@ -13,6 +14,7 @@ from fairseq_alone.modules.variational_dropout import VariationalDropout, Variat
 __all__ = [
     "AloneBudget",
     "AloneEmbedding",
+    "CodeEmbedding",
     "FactorizedEmbedding",
     "FilterBank",
     "FilterSettings",

@@ -15,13 +15,13 @@ def install() -> None:
         # A step leaves out all names with "version" in them. Without one, fairseq's decoder takes the state dict for
         # one of before 2018 and removes its final layer norm.
         own = self.model.state_dict()
-        versions = {name: own[name] for name in own if "version" in name}
-        restore(self, {**versions, **state_dict}, build_fp32_params)
+        kept = {name: own[name] for name in own if "version" in name or not own[name].is_floating_point()}
+        restore(self, {**kept, **state_dict}, build_fp32_params)
 
     @functools.wraps(step)
     def step_each_tensor_once(self, new_model, updates=None):
         # Under three names a tensor would be decayed three times in one step.
-        step(self, _WithoutOtherNames(new_model), updates)
+        step(self, _AveragedTensors(new_model), updates)
 
     @functools.wraps(build)
     def build_with_ties(self, state_dict=None):
@@ -34,8 +34,8 @@ def install() -> None:
     EMA.build_fp32_params = build_with_ties
 
 
-class _WithoutOtherNames:
-    """A model as a step of the average sees it: of each tensor the first name only."""
+class _AveragedTensors:
+    """A model as a step of the average sees it: of each tensor the first name only, and no whole numbers."""
 
     def __init__(self, model: nn.Module):
         self._model = model
@@ -43,7 +43,9 @@ class _WithoutOtherNames:
     def state_dict(self) -> dict[str, Tensor]:
         state_dict = self._model.state_dict()
         others = _ties(self._model)
-        return {name: tensor for name, tensor in state_dict.items() if name not in others}
+        return {
+            name: tensor for name, tensor in state_dict.items() if name not in others and tensor.is_floating_point()
+        }
 
 
 def _ties(model: nn.Module) -> dict[str, str]:

@@ -11,15 +11,14 @@ from fairseq.data import Dictionary
 from fairseq.data.dictionary import TruncatedDictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
 from fairseq.models.lstm_lm import LSTMLanguageModel
+from small_models import KINDS, SIZES
 
 import fairseq_alone.models  # noqa: F401 (registers the architectures)
 from fairseq_alone.criterions.augmented_loss_target import input_matrix
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules import RegularizedProjection, VariationalLSTMCell
 
-ARCHS = [
-    f"{network}_lm_{kind}" for network in ("transformer", "lstm") for kind in ("alone", "conventional", "factorized")
-]
+ARCHS = [f"{network}_lm_{kind}" for network in ("transformer", "lstm") for kind in KINDS]
 TYINGS = {
     "fairseq": ["--share-decoder-input-output-embed"],
     "decoder": ["--tie-embeddings=decoder"],
@@ -47,7 +46,7 @@ def parse(arch, *flags):
 
 
 def build(arch, *flags, predicted=50):
-    size = {"alone": ["--alone-inter-dim=12"], "factorized": ["--factorized-dim=3"]}.get(arch.split("_")[-1], [])
+    size = list(SIZES.get(arch.split("_")[-1], []))
     if arch.startswith("lstm"):
         size += ["--decoder-hidden-size=7", "--decoder-layers=2"]
     else:
@@ -118,7 +117,7 @@ def test_each_tensor_is_saved_once_and_comes_back(arch, tying, half):
     parameters = dict(model.named_parameters())
     stored = {value.data_ptr(): value.numel() for name, value in saved.items() if name in parameters}
     assert sum(stored.values()) == sum(parameter.numel() for parameter in parameters.values())
-    ends = (".w1", ".factor", "embed_tokens.weight", "output_embedding.weight", "output_projection.weight")
+    ends = (".w1", ".factor", ".codebooks", *(f"{name}.weight" for name in ("tokens", "embedding", "projection")))
     # A Transformer's table has the names that fairseq gives it.
     count = 1 if tying == "decoder" and arch != "transformer_lm_conventional" else 2
     assert sum(name.endswith(ends) for name in saved) == count

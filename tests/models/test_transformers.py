@@ -8,13 +8,13 @@ import torch
 from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
-from small_models import Task, build, parse, small
+from small_models import KINDS, Task, build, parse, small
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models import alone_family
 from fairseq_alone.modules import AloneEmbedding, FactorizedEmbedding
 
-ARCHS = ["transformer_alone", "transformer_conventional", "transformer_factorized"]
+ARCHS = [f"transformer_{kind}" for kind in KINDS]
 TYINGS = {"all": ["--share-all-embeddings"], "decoder": ["--share-decoder-input-output-embed"], "none": []}
 TIE_FLAGS = {tying: ["--tie-embeddings", tying] for tying in TYINGS}
 SHAPES = {
@@ -33,7 +33,7 @@ def logits(model):
         return model(sources, torch.tensor([4, 3]), outputs)[0]
 
 
-@pytest.mark.parametrize("kind", ["alone", "conventional", "factorized"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("arch", SHAPES)
 def test_architectures_have_fairseqs_shapes(arch, kind):
     args = parse(arch.format(kind))
@@ -179,7 +179,7 @@ def stored_values(state_dict):
     trained = {
         tensor.data_ptr(): tensor.numel()
         for name, tensor in state_dict.items()
-        if not name.endswith(("version", "_float_tensor"))
+        if tensor.is_floating_point() and not name.endswith(("version", "_float_tensor"))
     }
     return sum(trained.values())
 
@@ -187,7 +187,9 @@ def stored_values(state_dict):
 def embedding_tensors(state_dict):
     """The embeddings of a state dict, each by one of its tensors; a table with all its names."""
     return [
-        name for name in state_dict if name.endswith((".w1", ".factor", "embed_tokens.weight", "projection.weight"))
+        name
+        for name in state_dict
+        if name.endswith((".w1", ".factor", ".codebooks", "embed_tokens.weight", "projection.weight"))
     ]
 
 

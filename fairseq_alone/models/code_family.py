@@ -1,0 +1,102 @@
+"""Compositional codes as a family of embeddings (Shu and Nakayama, ICLR 2018)."""
+# ruff: noqa: UP045
+
+import os
+from dataclasses import dataclass
+from typing import Optional  # fairseq makes a flag of Optional[str], not of str | None
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+
+from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.models.embedding_family import EmbeddingFamily
+from fairseq_alone.models.family_flags import flag
+from fairseq_alone.modules import CodeEmbedding
+from fairseq_alone.text_files import read_lines
+
+
+@dataclass
+class CodeFlags(FairseqDataclass):
+    """The ``--codes-`` flags."""
+
+    codes_num_codebooks: int = flag(32, "codebooks M; a word's vector is a sum of one vector of each", "M")
+    codes_codebook_size: int = flag(16, "vectors c in a codebook; the trained size is M * c * D_e", "C")
+    codes_seed: int = flag(1, "seed of random codes", "SEED", training_only=True)
+    codes_file: Optional[str] = flag(
+        None,
+        "codes of the words in place of random ones: a line has a word and its M whole numbers from 0 to c - 1; words "
+        "without a line keep random codes; for the training, a checkpoint holds its codes",
+        "FILE",
+        training_only=True,
+    )
+
+
+class CodeFamily(EmbeddingFamily):
+    """:class:`~fairseq_alone.modules.CodeEmbedding` and the ``--codes-`` flags."""
+
+    name, class_name = "codes", "Code"
+    flags = CodeFlags
+    flag_prefix = "--codes-"
+    report_rows = {"code_codebooks": "M codebooks of codes", "code_size": "c vectors each"}
+
+    @classmethod
+    def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> CodeEmbedding:
+        """Build an embedding with random codes; :meth:`check_dictionary` reads those of a file."""
+        return CodeEmbedding(
+            num_embeddings,
+            embed_dim,
+            padding_idx,
+            num_codebooks=args.codes_num_codebooks,
+            codebook_size=args.codes_codebook_size,
+            seed=args.codes_seed,
+            stream=stream,
+        )
+
+    @classmethod
+    def flags_of_share(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
+        """M codebooks of the default size."""
+        size = CodeFlags.codes_codebook_size
+        books = round(share * num_embeddings / size)
+        if size**books < num_embeddings:
+            raise SettingError("num_codebooks", f"would be {books} for a share of {share}: too few for unique codes")
+        return {"codes_num_codebooks": books, "codes_codebook_size": size}
+
+    @classmethod
+    def describe(cls, tensors) -> dict | None:
+        """Sizes from the codes and the codebooks."""
+        if not {"codes", "codebooks"} <= tensors.keys():
+            return None
+        (vocabulary, books), (vectors, embed_dim) = tensors["codes"].shape, tensors["codebooks"].shape
+        sizes = {"code_codebooks": books, "code_size": vectors // books}
+        return {"vocabulary": vocabulary, "embed_dim": embed_dim, **sizes}
+
+    @classmethod
+    def check_dictionary(cls, embedding, args, dictionary) -> None:
+        """Read the codes of ``--codes-file``. A model that is loaded from a checkpoint does not need the file."""
+        if args.codes_file is not None and os.path.exists(args.codes_file):
+            embedding.set_codes(
+                read_codes(args.codes_file, embedding.codes.long(), embedding.codebook_size, dictionary)
+            )
+        elif args.codes_file is not None:
+            embedding.awaited_codes = f"--codes-file {args.codes_file}: there is no such file"
+
+
+def read_codes(path: str, codes: torch.Tensor, size: int, dictionary) -> torch.Tensor:
+    """Codes (V, M) of a dictionary's words from a file, those of the other words from ``codes``.
+
+    Raises:
+        UserError: a line is malformed, or no word of the dictionary has one; names file and line.
+    """
+    codes, found = codes.clone(), 0
+    for number, line in enumerate(read_lines(path), start=1):
+        word, *values = line.rstrip().split(" ")
+        if len(values) != codes.size(1) or not all(value.isdecimal() and int(value) < size for value in values):
+            raise UserError(
+                f"{path}, line {number}: expected a word and {codes.size(1)} whole numbers from 0 to {size - 1}"
+            )
+        if word in dictionary.indices:
+            codes[dictionary.indices[word]] = torch.tensor([int(value) for value in values])
+            found += 1
+    if not found:
+        raise UserError(f"{path}: has no codes for any word of the vocabulary")
+    return codes

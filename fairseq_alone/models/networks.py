@@ -1,0 +1,122 @@
+"""Networks and their shapes; every family of embeddings exists in every network.
+
+A shape fills in the flags that were not given. Its name is what a family's ``shape_defaults`` goes by.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fairseq.models import register_model, register_model_architecture
+from fairseq.models.transformer import (
+    base_architecture,
+    transformer_iwslt_de_en,
+    transformer_wmt_en_de,
+    transformer_wmt_en_de_big,
+)
+from fairseq.models.transformer_lm import base_lm_architecture, transformer_lm_big, transformer_lm_gpt
+
+from fairseq_alone.models.embedding_family import EmbeddingFamily
+from fairseq_alone.models.embedding_family_transformer import EmbeddingFamilyTransformer
+from fairseq_alone.models.length_control import LengthControlledTransformer, length_defaults
+from fairseq_alone.models.lstm_lm import EmbeddingFamilyLSTMLM, lstm_architecture
+from fairseq_alone.models.transformer_lm import EmbeddingFamilyTransformerLM, post_norm
+
+
+def tiny(args) -> None:
+    """128-dimensional, 4 + 4 layers, FFN 256, 4 heads: trains on a CPU."""
+    for side in ("encoder", "decoder"):
+        for setting, value in (("embed_dim", 128), ("ffn_embed_dim", 256), ("layers", 4), ("attention_heads", 4)):
+            name = f"{side}_{setting}"
+            setattr(args, name, getattr(args, name, value))
+    base_architecture(args)
+
+
+def duc(args) -> None:
+    """The base Transformer with a length encoding: 512 dimensions, 6 + 6 layers, FFN 2048, 8 heads."""
+    base_architecture(args)
+    length_defaults(args)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A kind of model.
+
+    Args:
+        base: the class that all its families share.
+        model_name: fairseq's name of the model of a family, with ``{}`` for that of the family.
+        class_name: the name of its class, with ``{}`` as well.
+        shapes: for each architecture its name, again with ``{}``, the name of its shape and the function that fills
+            it in.
+        stock_names: names that differ for the conventional family, by what they would be.
+    """
+
+    base: type
+    model_name: str
+    class_name: str
+    shapes: tuple[tuple[str, str, Callable], ...]
+    stock_names: dict[str, str] = field(default_factory=dict)
+
+    def register(self, family: type[EmbeddingFamily]) -> None:
+        """Register the model of a family and its architectures with fairseq."""
+        model_name = self._name(self.model_name, family.name)
+        members = {"family": family, "__doc__": self.base.__doc__, "__module__": __name__}
+        register_model(model_name)(type(self._name(self.class_name, family.class_name), (self.base,), members))
+        for arch, shape, fill_in_shape in self.shapes:
+            architecture = _architecture(family, shape, fill_in_shape)
+            register_model_architecture(model_name, self._name(arch, family.name))(architecture)
+
+    def _name(self, pattern: str, family: str) -> str:
+        name = pattern.format(family)
+        return self.stock_names.get(name, name)
+
+
+def _architecture(family: type[EmbeddingFamily], shape: str, fill_in_shape: Callable) -> Callable:
+    def architecture(args) -> None:
+        fill_in_shape(args)
+        family.fill_defaults(args, shape)
+
+    return architecture
+
+
+NETWORKS = (
+    Network(
+        EmbeddingFamilyTransformer,
+        "transformer_{}",
+        "Transformer{}Model",
+        (
+            ("transformer_{}", "base", base_architecture),
+            ("transformer_{}_tiny", "tiny", tiny),
+            ("transformer_{}_iwslt_de_en", "iwslt_de_en", transformer_iwslt_de_en),
+            ("transformer_{}_wmt_en_de", "wmt_en_de", transformer_wmt_en_de),
+            ("transformer_{}_wmt_en_de_big", "wmt_en_de_big", transformer_wmt_en_de_big),
+        ),
+    ),
+    Network(
+        LengthControlledTransformer,
+        "transformer_{}_length",
+        "Transformer{}LengthModel",
+        (("transformer_{}_duc", "duc", duc),),
+        {
+            "transformer_conventional_length": "transformer_length",
+            "transformer_conventional_duc": "transformer_length_duc",
+            "TransformerConventionalLengthModel": "TransformerLengthModel",
+        },
+    ),
+    Network(
+        EmbeddingFamilyTransformerLM,
+        "transformer_lm_{}",
+        "TransformerLM{}Model",
+        (
+            ("transformer_lm_{}", "lm", base_lm_architecture),
+            ("transformer_lm_{}_big", "lm_big", transformer_lm_big),
+            ("transformer_lm_{}_gpt", "lm_gpt", transformer_lm_gpt),
+            ("transformer_lm_{}_post_norm", "lm_post_norm", post_norm),
+        ),
+    ),
+    Network(
+        EmbeddingFamilyLSTMLM,
+        "lstm_lm_{}",
+        "LSTMLM{}Model",
+        (("lstm_lm_{}", "lstm", lstm_architecture),),
+    ),
+)

@@ -1,0 +1,101 @@
+"""Compositional codes: a word is a sum of codebook vectors (Shu and Nakayama, ICLR 2018)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+from fairseq_alone.modules.filters import FilterSettings, unique_codes
+
+
+class CodeEmbedding(ComputedEmbedding):
+    """The embedding ``e_w = sum_m C_m[code(w, m)]`` (their equation 1): M codebooks of c trained vectors each.
+
+    The trained size is ``M * c * D_e``, whatever the vocabulary is. Codes are data, not trained: random and unique, or
+    given by :meth:`set_codes`. A checkpoint holds them, ``M`` whole numbers for each word, of one byte up to c = 256.
+
+    At initialisation the standard deviation of ``matrix()`` is ``D_e ** -0.5``, that of a fairseq table.
+
+    Args:
+        num_embeddings: vocabulary size V.
+        embedding_dim: D_e.
+        padding_idx: the word whose vector is zero, or None.
+        num_codebooks: M, at least 1; 32 in most experiments of the paper (Table 4).
+        codebook_size: c, from 2; 16 in most experiments of the paper.
+        seed: of the random codes.
+        stream: which of several independent draws of one seed.
+
+    Raises:
+        SettingError: a setting is outside its range, or ``c ** M < V``, so that words cannot have unique codes.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        num_codebooks: int,
+        codebook_size: int,
+        seed: int = 1,
+        stream: int = 0,
+    ):
+        if codebook_size < 2:
+            raise SettingError("codebook_size", f"must be at least 2, got {codebook_size}")
+        # Checks the other settings; codes are drawn as those of filters are.
+        settings = FilterSettings(
+            num_embeddings,
+            base_dim=embedding_dim,
+            num_codebooks=num_codebooks,
+            codebook_size=codebook_size,
+            seed=seed,
+            stream=stream,
+        )
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.num_codebooks, self.codebook_size = num_codebooks, codebook_size
+        self.register_buffer("codes", torch.from_numpy(unique_codes(settings)).to(self._code_type))
+        #: A sentence while the random codes must not be used, until others are set or loaded.
+        self.awaited_codes: str | None = None
+        self.codebooks = nn.Parameter(torch.empty(num_codebooks * codebook_size, embedding_dim))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the codebooks from PyTorch's global generator."""
+        self.codebooks.normal_(std=(self.embedding_dim * self.num_codebooks) ** -0.5)
+
+    @property
+    def _code_type(self) -> torch.dtype:
+        return torch.uint8 if self.codebook_size <= 256 else torch.int32
+
+    def set_codes(self, codes: Tensor) -> None:
+        """Give the words codes that were found elsewhere, for example by clustering word vectors.
+
+        Args:
+            codes: (V, M), whole numbers in [0, c).
+
+        Raises:
+            ValueError: another shape, or a code that is outside its range.
+        """
+        if codes.shape != self.codes.shape:
+            raise ValueError(f"codes must be {tuple(self.codes.shape)}, got {tuple(codes.shape)}")
+        if codes.min() < 0 or codes.max() >= self.codebook_size:
+            raise ValueError(f"codes must be from 0 to {self.codebook_size - 1}")
+        self.codes.copy_(codes)
+        self.awaited_codes = None
+        self._forget_matrices()
+
+    def _load_from_state_dict(self, *args):
+        super()._load_from_state_dict(*args)
+        self.awaited_codes = None
+
+    def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
+        """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.rows`. UserError: codes are awaited."""
+        if self.awaited_codes is not None:
+            raise UserError(self.awaited_codes)
+        first = torch.arange(self.num_codebooks, device=ids.device) * self.codebook_size  # of each codebook
+        vectors = F.embedding_bag(self.codes[ids].long() + first, self.codebooks, mode="sum")  # (N, M) -> (N, D_e)
+        if self.padding_idx is not None:
+            vectors = vectors * (ids != self.padding_idx).unsqueeze(1)
+        return vectors
