@@ -29,7 +29,7 @@ class ScaledTable(ComputedEmbedding):
         self.directions = torch.nn.Parameter(torch.randn(num_embeddings, embedding_dim) * embedding_dim**-0.5)
         self.scales = torch.nn.Parameter(torch.full((num_embeddings,), scale))
 
-    def rows(self, ids, input_dropout=False):
+    def compute(self, ids, input_dropout=False):
         kept = (ids != self.padding_idx).unsqueeze(1)
         return F.embedding(ids, self.directions) * self.scales[ids].unsqueeze(1) * kept
 

@@ -2,7 +2,6 @@
 
 import math
 
-from fairseq import utils
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 from fairseq.logging import metrics
 
@@ -61,30 +60,26 @@ class AugmentedLossMixin:
 
     def forward(self, model, sample, reduce=True):
         """Return the loss, the sample size and the numbers to log; see fairseq's criterions."""
-        net_output = model(**sample["net_input"])
-        loss, nll_loss = self.compute_loss(model, net_output, sample, reduce=reduce)
-        sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
-        logging_output = {
-            "nll_loss": nll_loss.data,
-            "ntokens": sample["ntokens"],
-            "nsentences": sample["target"].size(0),
-            "sample_size": sample_size,
-        }
+        loss, sample_size, logging_output = super().forward(model, sample, reduce=reduce)
+        logging_output.update(self._parts)
+        return loss, sample_size, logging_output
+
+    def compute_loss(self, model, net_output, sample, reduce=True):
+        """The whole loss, and the cross-entropy in it; the parts are kept for the log."""
+        loss, nll_loss = super().compute_loss(model, net_output, sample, reduce=reduce)
+        self._parts = {"nll_loss": nll_loss.data}
         if self.augmented_loss_weight > 0:
             augmented = self.compute_augmented_loss(model, net_output, sample, reduce=reduce)
             loss = loss + self.augmented_loss_weight * self.augmented_loss_temperature * augmented.view_as(loss)
-            logging_output["augmented_loss"] = augmented.data
+            self._parts["augmented_loss"] = augmented.data
         output_layer = getattr(getattr(model, "decoder", None), "output_projection", None)
         if reduce and hasattr(output_layer, "penalty"):
             # The trainer divides by the sample size. Values of single tokens (reduce=False) have no share in it.
+            sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
             penalty = output_layer.penalty() * sample_size
             loss = loss + penalty
-            logging_output["projection_penalty"] = penalty.data
-        logging_output["loss"] = loss.data
-        if getattr(self, "report_accuracy", False):
-            correct, total = self.compute_accuracy(model, net_output, sample)
-            logging_output.update(n_correct=utils.item(correct.data), total=utils.item(total.data))
-        return loss, sample_size, logging_output
+            self._parts["projection_penalty"] = penalty.data
+        return loss, nll_loss
 
     def compute_augmented_loss(self, model, net_output, sample, reduce=True):
         """The divergence from the target distributions, not yet weighted: a sum, or one value for each token."""
@@ -95,6 +90,7 @@ class AugmentedLossMixin:
         values = augmented_loss(
             logits.reshape(-1, logits.size(-1)),
             targets,
+            # fairseq-validate leaves the criterion on the CPU.
             target_space.matrix(lambda: input_matrix(model), self._num_updates or 0, self.training).to(logits.device),
             self.augmented_loss_temperature,
             self.padding_idx,

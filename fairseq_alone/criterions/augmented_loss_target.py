@@ -1,15 +1,17 @@
 """The space that the target distributions of the augmented loss live in."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_alone.criterions.word_vectors import coverage, read_word_vectors
 from fairseq_alone.errors import SettingError, UserError
-from fairseq_alone.modules.target_matrix import AveragedMatrix, RefreshedMatrix
+from fairseq_alone.modules.kept_matrix import AveragedMatrix, RefreshedMatrix
 
 
-class AugmentedLossTarget:
+class AugmentedLossTarget(nn.Module):
     """Chooses the matrix ``L`` of the target distributions: the current one, a kept one, or pre-trained vectors.
+
+    Pre-trained vectors move with the criterion to a GPU, stay in float32 there, and are not part of a checkpoint.
 
     Args:
         flags: those of :class:`~fairseq_alone.criterions.augmented_loss_flags.AugmentedLossFlags`.
@@ -20,10 +22,11 @@ class AugmentedLossTarget:
     """
 
     def __init__(self, flags, dictionary):
+        super().__init__()
         self.gradient = flags.augmented_loss_target_gradient
         self._kept: RefreshedMatrix | AveragedMatrix | None = None
-        self._vectors: Tensor | None = None
-        self._covered: Tensor | None = None
+        self.register_buffer("vectors", None, persistent=False)
+        self.register_buffer("covered", None, persistent=False)
         chosen = {
             "refresh": flags.augmented_loss_target_refresh,
             "decay": flags.augmented_loss_target_decay,
@@ -57,20 +60,27 @@ class AugmentedLossTarget:
             num_updates: how many updates were made.
             training: whether this is training, and no validation.
         """
-        if self._vectors is not None:
-            return self._vectors
+        if self.vectors is not None:
+            return self.vectors
         with torch.set_grad_enabled(self.gradient and torch.is_grad_enabled()):
             return current() if self._kept is None else self._kept(current, num_updates, training)
 
     def without_uncovered(self, values: Tensor, targets: Tensor) -> Tensor:
         """The losses (N,) of the tokens, zero where the target (N,) has no pre-trained vector."""
-        if self._covered is None:
+        if self.covered is None:
             return values
-        return values * self._covered.to(targets.device)[targets]
+        return values * self.covered.to(targets.device)[targets]
+
+    def _apply(self, fn, *args, **kwargs):
+        vectors = self.vectors
+        super()._apply(fn, *args, **kwargs)
+        if vectors is not None:
+            self.vectors = vectors.to(self.vectors.device)  # with --fp16, criterions are converted to half
+        return self
 
     def _read_vectors(self, path: str, least: float, dictionary) -> None:
-        self._vectors, self._covered = read_word_vectors(path, dictionary)
-        share = coverage(self._covered, dictionary)
+        self.vectors, self.covered = read_word_vectors(path, dictionary)
+        share = coverage(self.covered, dictionary)
         if share < least:
             raise UserError(
                 f"--augmented-loss-target-vectors {path} covers {share:.1%} of the running words, less than "

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError
-from fairseq_alone.modules.alone_matrix import alone_matrix
+from fairseq_alone.modules.alone_vectors import alone_vectors
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
 from fairseq_alone.modules.first_layer import FilterProducts, FilterSums
@@ -112,11 +112,6 @@ class AloneEmbedding(ComputedEmbedding):
         """The matrices of the network, first to last, each (output size, input size)."""
         return [getattr(self, f"w{layer + 1}") for layer in range(self.num_layers)]
 
-    @property
-    def values_per_row(self) -> int:
-        """The widest of D_o, D_inter and D_e."""
-        return max(max(layer.shape) for layer in self.layers)
-
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw all trained values from PyTorch's global generator; see ``init``."""
@@ -141,7 +136,7 @@ class AloneEmbedding(ComputedEmbedding):
         # biases the matrix is proportional to o.
         computed = self._all_ids()[self.free.num_words :]
         step = max(1, len(computed) // _NUM_SCALE_SAMPLES)
-        deviation = self.rows(computed[::step]).std(correction=0) if len(computed) else 0.0
+        deviation = self.compute(computed[::step]).std(correction=0) if len(computed) else 0.0
         return self.embedding_dim**-0.5 / deviation if deviation > 0 else 1.0
 
     def set_num_updates(self, num_updates: int) -> None:
@@ -154,8 +149,8 @@ class AloneEmbedding(ComputedEmbedding):
         scheduled = self.dropout_until == 0 or self.num_updates < self.dropout_until
         return self.training and scheduled and self.dropout > 0.0
 
-    def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
-        """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.rows`."""
+    def compute(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
+        """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.compute`."""
         first, *later = self.layers
         # W1 (m * o) = (W1 * o) m: as the filters need no gradient, this saves one of three products.
         vectors = F.linear(self.filters(ids), first * self.o)  # (N, D_o) -> (N, D_inter)
@@ -174,7 +169,7 @@ class AloneEmbedding(ComputedEmbedding):
         with torch.autocast(first.device.type, enabled=False):
             weight = layer.prepare(first.to(wide) * self.o.to(wide))
         size = self.num_embeddings, self.embedding_dim
-        return alone_matrix(layer, size, weight, later, dtype, self.free)
+        return alone_vectors(layer, size, weight, later, dtype, self.free)
 
     def _filter_sums_for(self, dtype: torch.dtype) -> FilterSums | None:
         if self.filters.codes.device.type != "cpu" or dtype not in (torch.float32, torch.float64):
@@ -182,3 +177,11 @@ class AloneEmbedding(ComputedEmbedding):
         if self._filter_sums is None:
             self._filter_sums = FilterSums(self.filters)
         return self._filter_sums
+
+    def _apply(self, fn, *args, **kwargs):
+        # They are on a CPU, and large.
+        self._filter_sums = None
+        return super()._apply(fn, *args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_filter_sums": None}

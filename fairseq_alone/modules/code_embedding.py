@@ -90,8 +90,12 @@ class CodeEmbedding(ComputedEmbedding):
         super()._load_from_state_dict(*args)
         self.awaited_codes = None
 
-    def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
-        """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.rows`. UserError: codes are awaited."""
+    def compute(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
+        """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.compute`.
+
+        Raises:
+            UserError: other codes are awaited.
+        """
         if self.awaited_codes is not None:
             raise UserError(self.awaited_codes)
         first = torch.arange(self.num_codebooks, device=ids.device) * self.codebook_size  # of each codebook

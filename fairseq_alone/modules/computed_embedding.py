@@ -6,17 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_alone.modules.matrix_of_update import MatrixOfUpdate
-from fairseq_alone.modules.parameter_state import ParameterState
-
-# Activations of one chunk of the matrix, in values. Larger chunks gain no speed and cost memory.
-_CHUNK_VALUES = 2**22
+from fairseq_alone.modules.leaf_matrix import LeafMatrix
+from fairseq_alone.modules.matrix_cache import MatrixCache
 
 
 class ComputedEmbedding(nn.Module):
     """An embedding whose vectors are computed. Usable wherever an ``nn.Embedding`` is only called.
 
-    ``forward(ids)`` equals ``matrix()[ids]`` whenever dropout is off. Subclasses offer :meth:`rows`.
+    ``forward(ids)`` equals ``matrix()[ids]`` whenever dropout is off. Subclasses offer :meth:`compute`.
 
     In evaluation without gradients the matrix is computed once and kept, until the module is trained again, loaded,
     moved or converted, an optimizer makes a step, or a parameter is replaced or changed in place (but not by way of its
@@ -37,11 +34,10 @@ class ComputedEmbedding(nn.Module):
         self.rebuild = "forward"
         #: Whether an output layer needs the whole matrix anyway, so that look-ups may as well read it.
         self.serves_output = False
-        self._cached_matrix: Tensor | None = None
-        self._cached_state: ParameterState | None = None
-        self._update: MatrixOfUpdate | None = None
+        self._cache = MatrixCache()
+        self._update: LeafMatrix | None = None
 
-    def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
+    def compute(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
         """Compute the vectors of words.
 
         Args:
@@ -53,17 +49,12 @@ class ComputedEmbedding(nn.Module):
         """
         raise NotImplementedError
 
-    @property
-    def values_per_row(self) -> int:
-        """How many values :meth:`rows` computes for one word at its widest."""
-        return self.embedding_dim
-
     def forward(self, ids: Tensor) -> Tensor:
         """Look up words: ``(...) -> (..., D_e)``. In training, every distinct word is computed once."""
         if self._may_cache() or self._looks_up_in_update():
             return F.embedding(ids, self.matrix())
         distinct, positions = ids.unique(return_inverse=True)
-        return F.embedding(positions, self.rows(distinct, input_dropout=True))
+        return F.embedding(positions, self.compute(distinct, input_dropout=True))
 
     def matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout. Differentiable when gradients are enabled."""
@@ -71,19 +62,11 @@ class ComputedEmbedding(nn.Module):
             return self._update.read()
         if not self._may_cache():
             return self.build_matrix().to(self._dtype())
-        # A moving average of models, for example, changes its parameters in evaluation, without gradients.
-        if self._cached_matrix is None or not self._cached_state.is_that_of(self.parameters()):
-            state = ParameterState(self.parameters())
-            # The cache outlives an autocast region, so it is made in the dtype of the parameters.
-            with torch.autocast(self._all_ids().device.type, enabled=False):
-                self._cached_matrix = self._matrix_by_chunks()
-            # Only now: a build that failed leaves nothing that looks up to date.
-            self._cached_state = state
-        return self._cached_matrix
+        return self._cache.read(self._build_for_evaluation, self.parameters())
 
     def build_matrix(self) -> Tensor:
         """Compute all vectors, (V, D_e), differentiable; in the dtype of the parameters or a wider one."""
-        return self.rows(self._all_ids())
+        return self.compute(self._all_ids())
 
     @property
     def input_dropout_is_on(self) -> bool:
@@ -121,8 +104,8 @@ class ComputedEmbedding(nn.Module):
         """Begin what :meth:`once_per_update` does. RuntimeError: it has begun already."""
         if self._update is not None:
             raise RuntimeError("the embedding is within an update already")
-        self._cached_matrix = None
-        self._update = MatrixOfUpdate(self.build_matrix, list(self.parameters()), self._dtype())
+        self._cache.drop()
+        self._update = LeafMatrix(self.build_matrix, list(self.parameters()), self._dtype())
 
     @property
     def in_update(self) -> bool:
@@ -152,14 +135,14 @@ class ComputedEmbedding(nn.Module):
 
     def train(self, mode: bool = True):
         """Set training mode, like every module; drops the cached matrix."""
-        self._cached_matrix = None
+        self._cache.drop()
         return super().train(mode)
 
     def _may_cache(self) -> bool:
         may_cache = not self.training and not torch.is_grad_enabled()
         if not may_cache:
             # Gradients mean that an optimizer may follow, in evaluation mode as well.
-            self._cached_matrix = None
+            self._cache.drop()
         return may_cache
 
     def _looks_up_in_update(self) -> bool:
@@ -174,17 +157,15 @@ class ComputedEmbedding(nn.Module):
     def _all_ids(self) -> Tensor:
         return torch.arange(self.num_embeddings, device=next(self.parameters()).device)
 
-    def _matrix_by_chunks(self) -> Tensor:
-        matrix = next(self.parameters()).new_empty(self.num_embeddings, self.embedding_dim)
-        size = max(1, _CHUNK_VALUES // self.values_per_row)
-        for ids in self._all_ids().split(size):
-            matrix[ids[0] : ids[-1] + 1] = self.rows(ids)
-        return matrix
+    def _build_for_evaluation(self) -> Tensor:
+        # The matrix outlives an autocast region, so it is made in the dtype of the parameters.
+        with torch.autocast(self._all_ids().device.type, enabled=False):
+            return self.build_matrix().to(self._dtype())
 
     def _forget_matrices(self) -> None:
         if self._update is not None:
             raise RuntimeError("parameters must not be loaded, moved or converted within an update")
-        self._cached_matrix = None
+        self._cache.drop()
 
     def _apply(self, fn, *args, **kwargs):
         self._forget_matrices()
@@ -196,7 +177,7 @@ class ComputedEmbedding(nn.Module):
 
     def __getstate__(self) -> dict:
         # A copy, like that of fairseq's moving average of models, is in no update.
-        return {**self.__dict__, "_cached_matrix": None, "_cached_state": None, "_update": None}
+        return {**self.__dict__, "_update": None}
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""

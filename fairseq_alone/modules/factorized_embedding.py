@@ -42,8 +42,8 @@ class FactorizedEmbedding(ComputedEmbedding):
         if self.padding_idx is not None:
             self.factor[self.padding_idx] = 0
 
-    def rows(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
-        """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.rows`."""
+    def compute(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
+        """Vectors of words, ``(N,) -> (N, D_e)``; see :meth:`ComputedEmbedding.compute`."""
         # (N,) -> (N, d) -> (N, D_e)
         factors = F.embedding(ids, self.factor)
         if self.padding_idx is not None:

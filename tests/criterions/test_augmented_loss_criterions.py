@@ -259,6 +259,12 @@ def test_word_vectors_as_target_space(criterions, model, sample, task, tmp_path)
     covered = torch.tensor([words[index] in vectors for index in sample["target"].flatten().tolist()])
     assert 0 < covered.sum() < 5  # the end of a sentence has no vector
     torch.testing.assert_close(criterion(model, sample)[2]["augmented_loss"], values[covered].sum())
+    # They go where the criterion goes, in float32 all the same, and in no checkpoint.
+    criterion.half()
+    assert criterion.augmented_loss_target.vectors.dtype == torch.float32
+    torch.testing.assert_close(criterion(model, sample)[2]["augmented_loss"], values[covered].sum())
+    assert criterion.to("meta").augmented_loss_target.vectors.device.type == "meta"
+    assert not criterion.state_dict()
     criterions[0](0.5, target_vectors=str(path), target_coverage=14 / 16)
     with pytest.raises(UserError, match="--augmented-loss-target-vectors .* covers 87.5% of the running words"):
         criterions[0](0.5, target_vectors=str(path), target_coverage=0.9)

@@ -90,19 +90,17 @@ def test_contract_names(embedding):
     torch.testing.assert_close(embedding.weight, embedding.matrix())
 
 
-def test_eval_matrix_is_computed_once_and_chunked(embedding, monkeypatch):
-    monkeypatch.setattr("fairseq_alone.modules.computed_embedding._CHUNK_VALUES", 13 * embedding.values_per_row)
-    chunks = []
-    original = embedding.rows
-    embedding.rows = lambda ids, **kwargs: chunks.append(len(ids)) or original(ids, **kwargs)
+def test_eval_matrix_is_computed_once(embedding, monkeypatch):
+    builds = []
+    original = embedding.build_matrix
+    monkeypatch.setattr(embedding, "build_matrix", lambda: builds.append(1) or original())
     embedding.eval()
     with torch.no_grad():
         whole = embedding.matrix()
-        assert chunks == [13, 13, 13, 13, 9]
         embedding(torch.arange(20))
         assert embedding.matrix() is whole
-    assert len(chunks) == 5
-    torch.testing.assert_close(whole, original(torch.arange(VOCABULARY)))
+    assert len(builds) == 1
+    torch.testing.assert_close(whole, embedding.compute(torch.arange(VOCABULARY)))
 
 
 def change_parameters(embedding):
@@ -120,7 +118,7 @@ def test_a_change_in_place_drops_the_cache(embedding):
             change_parameters(embedding)
             average.update_parameters(embedding)
             assert not torch.equal(average(torch.arange(5)), before)
-            torch.testing.assert_close(average.module.matrix(), average.module.rows(torch.arange(VOCABULARY)))
+            torch.testing.assert_close(average.module.matrix(), average.module.compute(torch.arange(VOCABULARY)))
 
 
 def test_other_parameters_in_place_of_the_old_ones_drop_the_cache(embedding):
@@ -130,14 +128,14 @@ def test_other_parameters_in_place_of_the_old_ones_drop_the_cache(embedding):
     ids, other = torch.arange(VOCABULARY), copy.deepcopy(embedding)
 
     def check():
-        torch.testing.assert_close(embedding.matrix(), embedding.rows(ids), rtol=0, atol=1e-5)
+        torch.testing.assert_close(embedding.matrix(), embedding.build_matrix(), rtol=0, atol=1e-5)
 
     with torch.no_grad():
         for factor in (1, 2, 3):
             scaled = {name: factor * state[name] for name in names}
             found = torch.func.functional_call(embedding, scaled, ids)
             other.load_state_dict(state | scaled)
-            torch.testing.assert_close(found, other.rows(ids), rtol=0, atol=1e-5)
+            torch.testing.assert_close(found, other.build_matrix(), rtol=0, atol=1e-5)
         for _ in range(3):
             module_name, _, name = names[-1].rpartition(".")
             setattr(
@@ -161,7 +159,7 @@ def test_a_build_that_fails_leaves_nothing_that_looks_up_to_date(embedding, monk
         for parameter in embedding.parameters():
             parameter.mul_(2)
         with monkeypatch.context() as patch:
-            patch.setattr(embedding, "_matrix_by_chunks", lambda: (_ for _ in ()).throw(MemoryError))
+            patch.setattr(embedding, "build_matrix", lambda: (_ for _ in ()).throw(MemoryError))
             with pytest.raises(MemoryError):
                 embedding.matrix()
         assert not torch.equal(embedding.matrix(), before)
@@ -181,7 +179,7 @@ def test_an_optimizer_that_does_not_count_versions_drops_the_cache(embedding, in
             projection(features)  # a metric between the gradient and the step
         optimizer.step()
         with torch.no_grad():
-            torch.testing.assert_close(embedding.matrix(), embedding.rows(torch.arange(VOCABULARY)))
+            torch.testing.assert_close(embedding.matrix(), embedding.compute(torch.arange(VOCABULARY)))
 
 
 def test_parameters_of_inference_mode_can_be_looked_up(embedding):
@@ -366,12 +364,12 @@ def test_dropout_is_on_input_lookups_only_and_alike_for_equal_words():
     embedding = alone(inter_dim=200, dropout=0.5)
     ids = torch.tensor([4, 8, 4, 4])
     dropped = embedding(ids)
-    assert (dropped - embedding.rows(ids)).abs().max() > 0.01
+    assert (dropped - embedding.compute(ids)).abs().max() > 0.01
     assert torch.equal(dropped[0], dropped[2])
     assert torch.equal(dropped[0], dropped[3])
-    torch.testing.assert_close(embedding.matrix(), embedding.rows(torch.arange(VOCABULARY)))
+    torch.testing.assert_close(embedding.matrix(), embedding.compute(torch.arange(VOCABULARY)))
     average = torch.stack([embedding(ids) for _ in range(2000)]).mean(0)
-    torch.testing.assert_close(average, embedding.rows(ids), atol=0.05, rtol=0)
+    torch.testing.assert_close(average, embedding.compute(ids), atol=0.05, rtol=0)
     embedding.eval()
     torch.testing.assert_close(embedding(ids), embedding.matrix()[ids])
 
@@ -381,7 +379,7 @@ def test_dropout_ends_at_its_update():
     ids = torch.tensor([4, 8])
     for update, on in ((0, True), (9, True), (10, False), (11, False)):
         embedding.set_num_updates(update)
-        assert ((embedding(ids) - embedding.rows(ids)).abs().max() > 1e-3) == on
+        assert ((embedding(ids) - embedding.compute(ids)).abs().max() > 1e-3) == on
 
 
 def test_fixed_base_is_saved_but_not_trained():

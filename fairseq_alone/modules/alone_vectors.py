@@ -11,7 +11,7 @@ from fairseq_alone.modules.free_rows import FreeRows
 _CHUNK_VALUES = 2**22
 
 
-def alone_matrix(
+def alone_vectors(
     first_layer,
     size: tuple[int, int],
     weight: Tensor,
@@ -35,10 +35,10 @@ def alone_matrix(
         (V, D_e), in the dtype of ``weight``.
     """
     vectors = free.vectors(weight.dtype) if free.num_rows else None
-    return _AloneMatrix.apply(first_layer, size, dtype, free, vectors, weight, *later)
+    return _AloneVectors.apply(first_layer, size, dtype, free, vectors, weight, *later)
 
 
-class _AloneMatrix(torch.autograd.Function):
+class _AloneVectors(torch.autograd.Function):
     @staticmethod
     def forward(ctx, first_layer, size, dtype: torch.dtype, free, vectors, weight: Tensor, *later: Tensor) -> Tensor:
         ctx.save_for_backward(weight, *later)
@@ -48,7 +48,7 @@ class _AloneMatrix(torch.autograd.Function):
             free.put_into_matrix(matrix, vectors)
         with torch.autocast(weight.device.type, enabled=False):
             first, *rest = (layer.to(dtype) for layer in (weight, *later))
-            for start, stop in _chunks(free.num_words, size[0], later):
+            for start, stop in _chunks(first_layer, free.num_words, size[0], later):
                 part = first_layer.hidden(first, start, stop)  # (N, D_inter)
                 for layer in rest:
                     part = part.relu_() @ layer.t()  # (N, D_inter) -> (N, D_e)
@@ -64,7 +64,7 @@ class _AloneMatrix(torch.autograd.Function):
         sums = [torch.zeros_like(layer, dtype=weight.dtype) for layer in (weight, *later)]
         with torch.autocast(weight.device.type, enabled=False):
             first, *rest = (layer.to(dtype) for layer in (weight, *later))
-            for start, stop in _chunks(free.num_words, gradient.size(0), later):
+            for start, stop in _chunks(first_layer, free.num_words, gradient.size(0), later):
                 part = gradient[start:stop] if scale is None else gradient[start:stop] / scale
                 part = part.to(dtype)  # (N, D_e)
                 inputs = [first_layer.hidden(first, start, stop).relu_()] if rest else []  # (N, D_inter)
@@ -83,9 +83,10 @@ class _AloneMatrix(torch.autograd.Function):
         return None, None, None, None, of_free, *of_layers
 
 
-def _chunks(first: int, num_embeddings: int, later) -> list[tuple[int, int]]:
+def _chunks(first_layer, first: int, num_embeddings: int, later) -> list[tuple[int, int]]:
     """The vocabulary from word ``first`` on, in pieces (start, stop)."""
-    widest = max((max(layer.shape) for layer in later), default=1)
+    # Of one layer, the filters are the widest.
+    widest = max((max(layer.shape) for layer in later), default=first_layer.filters.settings.base_dim)
     step = max(1, _CHUNK_VALUES // widest)
     return [(start, min(start + step, num_embeddings)) for start in range(first, num_embeddings, step)]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from fairseq_alone.modules.parameter_state import versions
 
 
-class MatrixOfUpdate:
+class LeafMatrix:
     """A matrix that is built at its first use and stays until its gradient has been pushed through, or dropped.
 
     What the micro-batches read is detached from how it was built. Their gradients add up beside it, in float32 at

@@ -1,11 +1,13 @@
 """The chunked matrix of ALONE and its gradient, against plain autograd over all words at once and against loops."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from fairseq_alone.modules import AloneEmbedding, FilterSettings
-from fairseq_alone.modules.alone_matrix import alone_matrix
+from fairseq_alone.modules.alone_vectors import alone_vectors
 from fairseq_alone.modules.first_layer import FilterProducts, FilterSums
 
 VOCABULARY, DIM, PAD = 61, 10, 1
@@ -33,7 +35,7 @@ def build(filter, base_dim=7, padding_idx=PAD, inter_dim=12, **settings):
 @pytest.fixture(params=KINDS)
 def embedding(request, monkeypatch):
     """Every kind, with chunks of a few words, the last of them smaller."""
-    monkeypatch.setattr("fairseq_alone.modules.alone_matrix._CHUNK_VALUES", 8 * 12 + 5)
+    monkeypatch.setattr("fairseq_alone.modules.alone_vectors._CHUNK_VALUES", 8 * 12 + 5)
     return build(**KINDS[request.param])
 
 
@@ -80,7 +82,7 @@ def test_sums_of_the_papers_shape(kind):
     """M = 8, c = 64, p_o = 0.5, and a D_o that is no multiple of four: all rows of the table are in use."""
     embedding = AloneEmbedding(FilterSettings(3000, 30, filter=kind), 6, 1, inter_dim=16)
     with torch.no_grad():
-        matrix, rows = embedding.matrix(), embedding.rows(torch.arange(3000))
+        matrix, rows = embedding.matrix(), embedding.compute(torch.arange(3000))
     torch.testing.assert_close(matrix, rows, rtol=1e-5, atol=1e-5 * rows.abs().max().item())
 
 
@@ -107,7 +109,7 @@ def test_half_precision_sums_large_gradients_without_overflow():
     gradient = torch.randn(VOCABULARY, DIM) * 30000
     results = []
     for dtype in (torch.float32, torch.float16):
-        matrix = alone_matrix(first_layer, (VOCABULARY, DIM), weight, [embedding.w2], dtype, embedding.free)
+        matrix = alone_vectors(first_layer, (VOCABULARY, DIM), weight, [embedding.w2], dtype, embedding.free)
         assert matrix.dtype == torch.float32
         results.append(torch.autograd.grad(matrix, trained(embedding), gradient, retain_graph=True))
     for single, half in zip(*results, strict=True):
@@ -158,3 +160,27 @@ def test_nothing_of_the_size_of_the_hidden_layers_is_kept():
             embedding.matrix()
         sizes.append(sum(saved))
     assert sizes[0] == sizes[1] > 0
+
+
+def test_one_layer_makes_no_more_filters_at_once_than_fit_a_chunk(monkeypatch):
+    embedding = AloneEmbedding(FilterSettings(VOCABULARY, 6), DIM, 1, inter_dim=1, num_layers=1)
+    expected = embedding.matrix()
+    monkeypatch.setattr("fairseq_alone.modules.alone_vectors._CHUNK_VALUES", 6 * 13)
+    monkeypatch.setattr(AloneEmbedding, "_filter_sums_for", lambda self, dtype: None)  # as on a GPU
+    sizes, original = [], embedding.filters.forward
+    monkeypatch.setattr(embedding.filters, "forward", lambda ids: sizes.append(len(ids)) or original(ids))
+    matrix = embedding.matrix()
+    assert max(sizes) == 13
+    assert sum(sizes) == VOCABULARY
+    torch.testing.assert_close(matrix, expected)
+
+
+def test_the_sums_neither_survive_a_move_nor_go_with_a_copy():
+    embedding = AloneEmbedding(FilterSettings(VOCABULARY, 6), DIM, 1, inter_dim=5)
+    embedding.matrix()
+    assert embedding._filter_sums is not None
+    assert copy.deepcopy(embedding)._filter_sums is None
+    expected = embedding.matrix()
+    embedding.double()
+    assert embedding._filter_sums is None
+    torch.testing.assert_close(embedding.matrix().float(), expected)
