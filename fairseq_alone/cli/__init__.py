@@ -17,15 +17,22 @@ COMMANDS = (
     "characters",
     "check-corpus",
     "compare",
+    "demo",
+    "download-wmt16",
     "duc2004",
+    "evaluate",
+    "generate",
     "headlines",
+    "language-models",
     "path",
     "plot",
+    "prepare",
     "report",
     "rerank",
     "rouge",
     "score",
     "score-headlines",
+    "train",
 )
 
 

@@ -53,7 +53,7 @@ def read_training_log(path: str) -> TrainingLog:
     validations = {}  # update -> (epoch, loss, perplexity)
     with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
-            report = _parse(line)
+            report = parse_report(line)
             if "train_num_updates" in report and "train_train_wall" in report:
                 epochs[report["epoch"]] = (int(report["train_num_updates"]), float(report["train_train_wall"]))
             elif "valid_num_updates" in report and "valid_loss" in report and "valid_ppl" in report:
@@ -71,7 +71,8 @@ def read_training_log(path: str) -> TrainingLog:
     )
 
 
-def _parse(line: str) -> dict:
+def parse_report(line: str) -> dict:
+    """The report of a log line; empty for any other line."""
     match = _REPORT.search(line)
     if match is None:
         return {}
