@@ -15,7 +15,7 @@ HELP = "compare runs of a recipe: parameters, checkpoint size, perplexity, BLEU,
 def add_arguments(parser) -> None:
     """Add the flags of ``compare``."""
     parser.add_argument(
-        "run_dirs", nargs="+", metavar="RUN_DIR", help="WORK_DIR/runs/RUN_NAME, as train.sh and evaluate.sh left it"
+        "run_dirs", nargs="+", metavar="RUN_DIR", help="WORK_DIR/runs/RUN_NAME, as train and evaluate left it"
     )
     parser.add_argument("--examples", type=int, default=0, metavar="N", help="also show N translations; default: 0")
     parser.add_argument("--json", action="store_true", help="print a list with one object for each run")
@@ -52,7 +52,7 @@ def read_run(run_dir: str) -> dict:
         model without the optimizer's state), ``best_valid_ppl``, ``last_valid_ppl`` (None without validation),
         ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` and, for a language model,
         ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``. What
-        scores.json does not hold, and all of it before evaluate.sh, is None.
+        scores.json does not hold, and all of it before evaluate, is None.
 
     Raises:
         UserError: the log or the checkpoint is missing or unreadable.
@@ -70,7 +70,7 @@ def read_run(run_dir: str) -> dict:
             try:
                 scores = json.load(file)
             except ValueError as error:
-                raise UserError(f"{scores_path}: not JSON ({error}); run evaluate.sh again") from None
+                raise UserError(f"{scores_path}: not JSON ({error}); run fairseq-alone evaluate again") from None
     perplexities = [validation.ppl for validation in log.validations]
     return {
         "embedding": kind,
@@ -153,7 +153,7 @@ def markdown_examples(results: list[dict], count: int) -> str:
     """
     for result in results:
         if result["examples"] is None:
-            raise UserError(f"--examples: {result['run']} has no scores.json; run evaluate.sh first")
+            raise UserError(f"--examples: {result['run']} has no scores.json; run fairseq-alone evaluate first")
         if len(result["examples"]) < count:
             raise UserError(f"--examples {count}: {result['run']} has only {len(result['examples'])} examples")
     first = results[0]

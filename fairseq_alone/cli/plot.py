@@ -23,7 +23,7 @@ _FORMATS = ("pdf", "png", "svg")
 
 def add_arguments(parser) -> None:
     """Add the flags of ``plot``."""
-    parser.add_argument("run_dirs", nargs="+", metavar="RUN_DIR", help="WORK_DIR/runs/RUN_NAME, as train.sh left it")
+    parser.add_argument("run_dirs", nargs="+", metavar="RUN_DIR", help="WORK_DIR/runs/RUN_NAME, as train left it")
     parser.add_argument("--output", required=True, metavar="FILE", help="picture to write: .png, .svg or .pdf")
     parser.add_argument("--x", choices=sorted(_X), default="updates", help="horizontal axis; default: updates")
     parser.add_argument("--y", choices=sorted(_Y), default="loss", help="vertical axis; default: loss")

@@ -94,7 +94,7 @@ def _seconds_until(update: int, epochs: dict[int, tuple[int, float]]) -> float:
 
 
 def log_of_run(run_dir: str) -> str:
-    """The log of a run of the recipe's ``train.sh``. Raises UserError when there is no such folder."""
+    """The log of a run of a recipe. Raises UserError when there is no such folder."""
     if not os.path.isdir(run_dir):
         raise UserError(f"{run_dir}: there is no such folder")
     return os.path.join(run_dir, "train.log")

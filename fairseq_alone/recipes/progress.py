@@ -49,19 +49,19 @@ class Progress:
             self._seconds_left = since * (1 - self._done) / done
 
     def text(self) -> str:
-        """One line for people."""
+        """One line for people, the most wanted first: a narrow terminal cuts it."""
         if not self.updates:
             return f"{self.name}: starting"
         epoch = f"epoch {self.epoch} of {self.max_epoch}" if self.max_epoch else f"epoch {self.epoch}"
         updates = f"{self.updates:,} of {self.max_update:,} updates" if self.max_update else f"{self.updates:,} updates"
-        parts = [f"{self.name}: {epoch}", updates]
-        if self.words_per_second is not None:
-            parts.append(f"{self.words_per_second:,.0f} words/s")
-        if self.valid_ppl is not None:
-            parts.append(f"valid ppl {self.valid_ppl:.4g}")
+        parts = [f"{self.name}: {epoch}"]
         if self._seconds_left is not None:
             parts.append(f"{duration(self._seconds_left)} left")
-        return ", ".join(parts)
+        if self.valid_ppl is not None:
+            parts.append(f"valid ppl {self.valid_ppl:.4g}")
+        if self.words_per_second is not None:
+            parts.append(f"{self.words_per_second:,.0f} words/s")
+        return ", ".join([*parts, updates])
 
 
 def duration(seconds: float) -> str:
