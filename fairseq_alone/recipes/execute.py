@@ -1,5 +1,6 @@
 """Runs planned trainings, one or several side by side, to their end."""
 
+import collections
 import contextlib
 import re
 import sys
@@ -17,6 +18,9 @@ QUIET, NORMAL, VERBOSE = range(3)
 
 # What argparse and this package print last when they refuse: "train.py: error: unrecognized arguments: --x".
 _REFUSAL = re.compile(r"^[\w.-]+: error: (.+)$")
+
+# Of a process that has no log here, shown when it fails.
+_LAST_LINES = 20
 
 
 def execute(plans: list[Plan], show: int = NORMAL) -> None:
@@ -37,7 +41,7 @@ def execute(plans: list[Plan], show: int = NORMAL) -> None:
                 display.close()
         if status:
             for training in trainings:
-                training.raise_refusal()
+                training.explain_failure()
             raise UserError(
                 f"the training of {' or '.join(str(plan.run.path) for plan in plans)} stopped with status {status}; "
                 f"see the messages in {' or '.join(str(plan.run.log) for plan in plans)}"
@@ -54,13 +58,14 @@ class _RunningTraining:
         self.plan, self.show = plan, show
         self.progress = Progress(plan.run.name, plan.max_epoch, plan.max_update)
         self.refusal = None
+        self.last_lines = collections.deque(maxlen=_LAST_LINES)
 
     def start(self, stack: contextlib.ExitStack, display: Display | None) -> list[Job]:
         """Make the folder, open the log, and give the jobs to run."""
         plan = self.plan
         if plan.first_rank > 0:
-            # The first machine writes the log; here only trouble is printed, and a little more.
-            return [Job(command, sys.stderr.write) for command in plan.commands]
+            # The first machine has the log.
+            return [Job(command, self._on_line_elsewhere) for command in plan.commands]
         lock = stack.enter_context(plan.run.started(plan.settings, plan.command))
         # Not --log-file: fairseq opens that file once more at every epoch, and then writes each line again and again.
         log = stack.enter_context(plan.run.log.open("a", encoding="utf-8", buffering=1))
@@ -78,9 +83,20 @@ class _RunningTraining:
 
         return [Job(command, on_line, (lock,)) for command in plan.commands]
 
-    def raise_refusal(self) -> None:
-        """Raise RefusedError when fairseq ended with a sentence about its flags before it trained."""
-        if self.refusal and not self.plan.run.last_checkpoint.exists():
+    def _on_line_elsewhere(self, line: str) -> None:
+        self.last_lines.append(line)
+        if self.show == VERBOSE:
+            sys.stderr.write(line)
+
+    def explain_failure(self) -> None:
+        """Print what a log of another machine does not hold.
+
+        Raises:
+            RefusedError: fairseq ended with a sentence about its flags before it trained.
+        """
+        if self.plan.first_rank > 0 and self.show != VERBOSE:
+            sys.stderr.writelines(self.last_lines)
+        if self.refusal and not self.progress.updates and not self.plan.run.last_checkpoint.exists():
             raise RefusedError(f"fairseq-train: {self.refusal}")
 
 

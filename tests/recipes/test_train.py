@@ -150,8 +150,11 @@ def test_two_workers_write_one_run(recipe):
 
 def test_only_rank_0_writes_shared_files(recipe):
     torchrun = {"RANK": 1, "WORLD_SIZE": 2, "LOCAL_RANK": 1, "MASTER_ADDR": "localhost"}
-    done = recipe.run(environ=torchrun, training="echo trouble")
-    assert (done.status, done.err) == (0, "trouble\n")
+    done = recipe.run(environ=torchrun, training="echo working")
+    assert (done.status, done.err) == (0, "")
+    failed = recipe.run(environ=torchrun, training="for i in $(seq 30); do echo line $i; done; exit 3")
+    assert failed.err.splitlines()[:20] == [f"line {number}" for number in range(11, 31)]
+    assert "stopped with status 3" in failed.err.splitlines()[20]
     assert not (recipe.folder / "runs").exists()
     assert recipe.run(environ=torchrun | {"RANK": 0, "LOCAL_RANK": 0}).status == 0
     assert (recipe.path / "done").exists()
