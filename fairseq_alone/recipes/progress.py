@@ -16,7 +16,7 @@ class Progress:
         self.epoch = self.updates = 0
         self.words_per_second = self.valid_ppl = None
         self._done = 0.0  # share of the training, 0 to 1
-        self._first = None  # (share, seconds) of the first report
+        self._first = None  # (share, seconds) that the speed is measured from
         self._seconds_left = None
 
     def read(self, line: str) -> bool:
@@ -28,6 +28,7 @@ class Progress:
             self._measure(report["update"], float(report["wall"]))
         elif "train_num_updates" in report and "train_wall" in report:
             self.epoch, self.updates = report["epoch"], int(report["train_num_updates"])
+            self.words_per_second = float(report["train_wps"])
             self._measure(report["epoch"], float(report["train_wall"]))
         elif "valid_ppl" in report:
             self.epoch, self.updates = report["epoch"], int(report["valid_num_updates"])
@@ -36,14 +37,13 @@ class Progress:
         return False
 
     def _measure(self, epochs: float, seconds: float) -> None:
-        """Work out the time that is left, by the speed since the first report of this process."""
+        """Work out the time that is left, by the speed of this process."""
         shares = [epochs / self.max_epoch] if self.max_epoch else []
         shares += [self.updates / self.max_update] if self.max_update else []
         self._done = min(max(shares, default=0.0), 1.0)
         if self._first is None:
-            # An interrupted training begins here in the middle.
-            self._first = self._done, seconds
-            return
+            # fairseq's clock starts with the process; an interrupted training begins here in the middle.
+            self._first = (0.0, 0.0) if epochs <= 1 else (self._done, seconds)
         done, since = self._done - self._first[0], seconds - self._first[1]
         if done > 0 and since > 0:
             self._seconds_left = since * (1 - self._done) / done

@@ -35,8 +35,8 @@ def test_every_report_moves_the_line():
         texts.append(progress.text())
     assert validated == [False, False, False, True, False, False]
     assert texts[0] == "run: starting"
-    assert texts[1] == "run: epoch 1 of 30, 14,935 words/s, 50 updates"
-    # From 0.476 to 0.952 epochs in 2 seconds: 29.05 more take 122.
+    assert texts[1] == "run: epoch 1 of 30, 2 min left, 14,935 words/s, 50 updates"
+    # 0.952 epochs in 4 seconds: 29.05 more take 122.
     assert texts[2] == "run: epoch 1 of 30, 2 min left, 15,048 words/s, 100 updates"
     assert texts[3] == "run: epoch 1 of 30, 2 min left, valid ppl 139.8, 15,048 words/s, 105 updates"
     assert texts[5] == "run: epoch 2 of 30, 2 min left, valid ppl 139.8, 13,655 words/s, 150 updates"
@@ -46,7 +46,7 @@ def test_a_limit_on_updates_may_come_first():
     progress = Progress("run", max_epoch=0, max_update=200)
     for line in LINES:
         progress.read(line)
-    # From 50 to 150 updates in 5 seconds: 50 more take 2.5.
+    # 150 updates in 7 seconds: 50 more take 2.3.
     assert progress.text() == "run: epoch 2, 2 s left, valid ppl 139.8, 13,655 words/s, 150 of 200 updates"
     both = Progress("run", max_epoch=30, max_update=160)
     for line in LINES:
@@ -88,7 +88,7 @@ def test_lines_change_in_place_in_a_terminal(monkeypatch):
     trainings = [Progress("one", 30, 0), Progress("two", 30, 0)]
     shown = Display(trainings, stream)
     shown.changed(trainings[0], trainings[0].read(LINES[1]))
-    assert stream.getvalue() == "\r\x1b[Kone: epoch 1 of 30, 14,935 words/s, 50 \n\r\x1b[Ktwo: starting\n"
+    assert stream.getvalue() == "\r\x1b[Kone: epoch 1 of 30, 2 min left, 14,935 \n\r\x1b[Ktwo: starting\n"
     stream.truncate(0)
     stream.seek(0)
     shown.changed(trainings[0], trainings[0].read("nothing new"))
