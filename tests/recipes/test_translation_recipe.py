@@ -3,10 +3,12 @@
 import json
 
 import pytest
-from served import serve_fairseq
+from served import serve_fairseq, served_run_jobs
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli import main
+from fairseq_alone.cli.training_log import read_training_log
+from fairseq_alone.recipes import execute
 
 
 def updates(run_dir):
@@ -38,8 +40,8 @@ def command(capsys, monkeypatch):
 TRAINING = ("--embedding", "alone_real", "--inter-dim", 16, "--effective-tokens", 1024)
 
 
-def test_from_raw_text_to_a_table(work, command, tmp_path, capsys):
-    """Two real processes, interrupted between epochs, then average, translate, score, compare and plot."""
+def test_from_raw_text_to_a_table(work, command, monkeypatch, tmp_path, capsys):
+    """Two processes, interrupted between epochs, one process, then average, translate, score, compare and plot."""
     first = command("train", work, "two", "--workers", 2, *TRAINING, "--max-epoch", 1)
     assert "effective batch 1,024 tokens = 2 workers x 512 tokens x update-freq 1" in first.out
     assert "two: epoch 1 of 1, " in first.err
@@ -49,8 +51,12 @@ def test_from_raw_text_to_a_table(work, command, tmp_path, capsys):
     (run_dir / "done").unlink()
     settings = run_dir / "settings"
     settings.write_text(settings.read_text().replace("max_epoch=1", "max_epoch=2"))
-    command("train", work, "two", "--workers", 2, *TRAINING, "--max-epoch", 2)
-    assert updates(run_dir) == 2 * done_after_one
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "run_jobs", served_run_jobs)
+        command("train", work, "two", *TRAINING, "--max-epoch", 2)
+    assert updates(run_dir) > done_after_one
+    log = read_training_log(str(run_dir / "train.log"))
+    assert [validation.epoch for validation in log.validations] == [1, 2]
 
     again = command("train", work, "two", "--workers", 2, *TRAINING, "--max-epoch", 2)
     assert "nothing to do" in again.out
