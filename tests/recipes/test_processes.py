@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from fairseq_alone.recipes import processes
 from fairseq_alone.recipes.processes import Job, run_jobs
 
 
@@ -61,3 +62,10 @@ def test_an_error_of_the_reader_stops_the_processes():
     with pytest.raises(OSError, match="the disk is full"):
         run_jobs([Job(["bash", "-c", "echo $$; exec sleep 50"], fails)])
     wait_until_gone(pids[0])
+
+
+def test_what_does_not_end_by_itself_is_killed(monkeypatch):
+    monkeypatch.setattr(processes, "_SECONDS_TO_END", 0.2)
+    lines = []
+    assert run_jobs([job("trap '' TERM; echo $$; while :; do sleep 1; done", lines), job("sleep 0.5; exit 3")]) == 3
+    wait_until_gone(int(lines[0]))
