@@ -29,7 +29,7 @@ test: $(DONE)
 	@$(BIN)/python -m pytest tests $(PYTEST_FLAGS)
 
 demo: $(DONE)
-	@PYTHON="$(BIN)/python" bash examples/wmt_ende/demo.sh
+	@$(BIN)/fairseq-alone demo $(CURDIR)/demo
 
 lint: $(DONE)
 	@$(BIN)/ruff check .

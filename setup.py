@@ -22,6 +22,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["fairseq_alone", "fairseq_alone.*"]),
+    package_data={"fairseq_alone.recipes.presets": ["*.toml"]},
     python_requires=">=3.11,<3.13",
     install_requires=[
         # 2.6 allows a type under a second name in the safe loader. Tested with 2.13 only.

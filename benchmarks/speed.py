@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py DATA_BIN [--updates 40] [--rounds 3] [--inter-dim 1024 2048] [--json FILE]
 
-DATA_BIN is a folder of fairseq-preprocess with a joined dictionary, for example that of `examples/wmt_ende/prepare.sh`.
+DATA_BIN is a folder of fairseq-preprocess with a joined dictionary, for example that of `fairseq-alone prepare`.
 Every round trains and decodes each model in turn, so a machine whose speed drifts is fair to all. Training speed is
 fairseq's words per second after the first updates. Decoding uses the checkpoint of that training, which is far from
 trained; so that all models do the same work, every hypothesis is forced to the same length. Medians over the rounds.

@@ -2,10 +2,10 @@
 
     python benchmarks/table.py DATA_BIN [--threads 2] [--rounds 3] [--json FILE]
 
-DATA_BIN: Multi30k with a joined dictionary of about 8,000 subwords, as `PRESET=small examples/wmt_ende/prepare.sh`
-writes it. Every round measures each model once, in turn; a ratio is that of one round, and its median and range over
-the rounds are printed. The stock Transformer of fairseq is 1. Rows that need a GPU are left blank without one; their
-data is made up.
+DATA_BIN: Multi30k with a joined dictionary of about 8,000 subwords, as `fairseq-alone prepare` writes it.
+Every round measures each model once, in turn; a ratio is that of one round, and its median and range over the rounds
+are printed. The stock Transformer of fairseq is 1. Rows that need a GPU are left blank without one; their data is made
+up.
 """
 
 import argparse

@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import ROOT, environment
 
+from fairseq_alone.cli import main
+
 STUDY = ROOT / "benchmarks/convergence"
 
 
@@ -24,19 +26,19 @@ def test_settings_of_one_share_have_equal_sizes(study, embed_dim):
     vocabulary = 7960
     for name, setting in study.SETTINGS.items():
         flags = setting.train_flags(vocabulary, embed_dim)
-        variables = setting.variables(vocabulary, embed_dim)
+        options = setting.options(vocabulary, embed_dim)
         if setting.embedding == "conventional":
             assert (setting.share, flags) == (1, [])
             continue
         if setting.embedding == "factorized":
-            values = int(variables["FACTORIZED_DIM"]) * (vocabulary + embed_dim)
+            values = int(options["--factorized-dim"]) * (vocabulary + embed_dim)
         elif setting.embedding == "alone_share":
-            assert float(variables["SHARE"]) == setting.share
+            assert float(options["--share"]) == setting.share
             continue
         else:
             given = {flag: flags[flags.index(flag) + 1] for flag in flags if flag.startswith("--alone-")}
             base_dim = int(given.get("--alone-base-dim", embed_dim))
-            values = int(variables["INTER_DIM"]) * (base_dim + embed_dim) + base_dim
+            values = int(options["--inter-dim"]) * (base_dim + embed_dim) + base_dim
             for band in filter(None, given.get("--alone-free-rows", "").split(",")):
                 words, _, width = band.partition("x")
                 values += int(words) * int(width or embed_dim) + int(width or 0) * embed_dim
@@ -45,21 +47,18 @@ def test_settings_of_one_share_have_equal_sizes(study, embed_dim):
 
 def test_a_setting_without_values_for_the_network_is_refused(study):
     with pytest.raises(ValueError, match="no values are left"):
-        study.Setting("alone_real", 0.1, base=8, free=0.99).variables(1000, 128)
+        study.Setting("alone_real", 0.1, base=8, free=0.99).options(1000, 128)
 
 
 def command(work, *flags):
     words = [sys.executable, str(STUDY / "study.py"), str(work), "--quiet", "--epochs", "1", *map(str, flags)]
-    settings = {"env": {**environment(), "CPU": "1", "EFFECTIVE_TOKENS": "1024"}, "cwd": "/"}
-    return subprocess.run(words, capture_output=True, text=True, check=False, **settings)
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment(), cwd="/")
 
 
 def test_a_small_study(corpus, tmp_path):
     """Two settings, then the scores of one; what is done is not done again."""
-    environment_of_recipe = {**environment(), "PRESET": "small", "MERGES": "60", "PYTHON": sys.executable}
-    prepare = ["bash", str(ROOT / "examples/wmt_ende/prepare.sh"), str(tmp_path / "work"), str(corpus)]
-    subprocess.run(prepare, env=environment_of_recipe, check=True, capture_output=True)
     work = tmp_path / "work"
+    assert main(["prepare", str(work), str(corpus), "--merges", "60"]) == 0
     missing = command(work, "--collect", "--settings", "conventional")
     assert (missing.returncode, "no run is done yet" in missing.stderr) == (2, True)
     small = command(work, "--settings", "share_half")

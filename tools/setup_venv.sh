@@ -35,5 +35,5 @@ install torch setuptools wheel cython numpy
 say "2/3 fairseq (compiles for about two minutes where there is no wheel)"
 install --no-build-isolation fairseq-fixed
 say "3/3 fairseq_alone and the tools for tests and recipes"
-install --no-build-isolation --editable "$root[test,plot,summarization]"
+install --no-build-isolation --editable "${root}[test,plot,summarization]"
 say "done: to use it, run: . $venv/bin/activate"

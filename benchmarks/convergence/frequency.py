@@ -61,7 +61,7 @@ def by_range(counts: torch.Tensor, losses: torch.Tensor) -> list[dict]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path, help="folder that the recipe's prepare.sh wrote")
+    parser.add_argument("work", type=Path, help="folder that fairseq-alone prepare wrote")
     parser.add_argument("runs", nargs="+", help="names of folders in WORK/runs")
     parser.add_argument("--epoch", type=int, help="the checkpoint after this epoch; default: the last")
     parser.add_argument("--json", action="store_true", help="print JSON")

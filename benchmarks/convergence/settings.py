@@ -39,8 +39,7 @@ class Setting:
     """One kind of embedding, whose size is a share of the conventional table's.
 
     Args:
-        embedding: ``EMBEDDING`` of the recipe's train.sh: conventional, factorized, alone_binary, alone_real or
-            alone_share.
+        embedding: ``--embedding`` of the recipe: conventional, factorized, alone_binary, alone_real or alone_share.
         share: trained values of the embedding, those of the table V x D_e = 1.
         base: D_o / D_e.
         free: share of the embedding's values that are free rows of width D_e.
@@ -58,17 +57,17 @@ class Setting:
     flags: tuple[str, ...] = field(default=())
     series: str = ""
 
-    def variables(self, vocabulary: int, embed_dim: int) -> dict[str, str]:
-        """The variables of train.sh. ValueError: the share is too small for a network."""
+    def options(self, vocabulary: int, embed_dim: int) -> dict[str, str]:
+        """The flags of ``fairseq-alone train``. ValueError: the share is too small for a network."""
         size = {}
         if self.embedding == "factorized":
-            size["FACTORIZED_DIM"] = str(round(self.share * vocabulary * embed_dim / (vocabulary + embed_dim)))
+            size["--factorized-dim"] = str(round(self.share * vocabulary * embed_dim / (vocabulary + embed_dim)))
         elif self.embedding == "alone_share":
             AloneBudget.of_share(self.share, vocabulary, embed_dim)  # so that a bad share is refused before training
-            size["SHARE"] = str(self.share)
+            size["--share"] = str(self.share)
         elif self.embedding != "conventional":
-            size["INTER_DIM"] = str(self._inter_dim(vocabulary, embed_dim))
-        return {"EMBEDDING": self.embedding, **size}
+            size["--inter-dim"] = str(self._inter_dim(vocabulary, embed_dim))
+        return {"--embedding": self.embedding, **size}
 
     def train_flags(self, vocabulary: int, embed_dim: int) -> list[str]:
         """The flags of fairseq-train."""

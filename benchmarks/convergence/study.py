@@ -2,8 +2,8 @@
 
     python benchmarks/convergence/study.py WORK --regime tiny [--settings NAME ...] [--seeds 1 2 3] [--score]
 
-WORK: Multi30k as `PRESET=small examples/wmt_ende/prepare.sh WORK CORPUS` leaves it. Every run is one call of that
-recipe's train.sh, so an interrupted study goes on where it stopped. Writes WORK/study/REGIME.md, REGIME-curves.png,
+WORK: Multi30k as `fairseq-alone prepare WORK CORPUS` leaves it. Every run is one call of `fairseq-alone train`, so an
+interrupted study goes on where it stopped. Writes WORK/study/REGIME.md, REGIME-curves.png,
 REGIME-map.png and runs.json, the record of all runs that are done. `--collect` does so without training.
 """
 
@@ -24,8 +24,6 @@ from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.plot import draw
 from fairseq_alone.text_files import read_lines, write_text
 
-RECIPE = Path(__file__).parents[2] / "examples/wmt_ende"
-
 
 def vocabulary_size(work: Path) -> int:
     """Entries of the joined dictionary, fairseq's four symbols included."""
@@ -37,18 +35,18 @@ def train(work: Path, name: str, regime: Regime, setting: Setting, epochs: int, 
     """Train one model, and translate the test set if asked. Does nothing for what is done.
 
     Raises:
-        RuntimeError: a script of the recipe failed; with the end of its output.
+        RuntimeError: a command of the recipe failed; with the end of its output.
     """
     size = vocabulary_size(work), regime.embed_dim
-    variables = {"PRESET": "small", "PYTHON": sys.executable, "QUIET": "1", "OMP_NUM_THREADS": "1"}
-    variables.update(SEED=str(seed), MAX_EPOCH=str(epochs), **setting.variables(*size))
-    commands = [[RECIPE / "train.sh", work, name, *regime.flags, *setting.train_flags(*size)]]
+    options = {"--preset": "small", "--seed": str(seed), "--max-epoch": str(epochs), **setting.options(*size)}
+    words = [word for option in options.items() for word in option]
+    commands = [["train", work, name, "--quiet", *words, "--", *regime.flags, *setting.train_flags(*size)]]
     if score:
-        commands.append([RECIPE / "evaluate.sh", work, name])
+        commands.append(["evaluate", work, name])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for command in commands:
-        done = subprocess.run(
-            list(map(str, command)), env={**os.environ, **variables}, capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, "-m", "fairseq_alone", *map(str, command)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{name}: {(done.stdout + done.stderr).strip()[-2000:]}")
 
@@ -139,7 +137,7 @@ def draw_map(groups: dict[str, list[Run]], path: Path) -> None:
 def main() -> None:
     """Train what is missing, then write the record, the table and the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path, help="folder that the recipe's prepare.sh wrote")
+    parser.add_argument("work", type=Path, help="folder that fairseq-alone prepare wrote")
     parser.add_argument("--regime", choices=REGIMES, default="tiny")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, metavar="NAME", default=list(SETTINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
@@ -159,11 +157,11 @@ def main() -> None:
     epochs = args.epochs or regime.epochs
     prepared = (args.work / "prepare.settings").is_file()
     if not (prepared or args.collect):
-        parser.error(f"{args.work}/prepare.settings is missing; run examples/wmt_ende/prepare.sh first")
+        parser.error(f"{args.work}/prepare.settings is missing; run fairseq-alone prepare first")
     if not args.collect:
         for name in args.settings:
             try:
-                SETTINGS[name].variables(vocabulary_size(args.work), regime.embed_dim)
+                SETTINGS[name].options(vocabulary_size(args.work), regime.embed_dim)
             except ValueError as error:
                 parser.error(f"{name}: {error}")
         jobs = [

@@ -24,17 +24,23 @@ COMMANDS = {
     "check-corpus": "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them",
     "compare": "compare trainings: parameters, checkpoint size, perplexity, BLEU, time, sample translations",
     "completion": "print a script that completes fairseq-alone's commands and flags in your shell",
+    "demo": "train and compare a table and an ALONE embedding of half its size on made-up text; 4 minutes, no download",
+    "download-wmt16": "download the English-German data of WMT16 (prepare --preset wmt16 does it itself)",
     "duc2004": "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe",
+    "evaluate": "score a run of a recipe: BLEU and chrF, ROUGE and lengths, or perplexity; skip what is scored",
     "flags": "show the plugin's own flags of an architecture, criterion, optimizer or task, or all of them",
+    "generate": "write headlines of the desired lengths for the test set, and re-rank them; skip what is there",
     "headlines": "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')",
+    "language-models": "train, evaluate and compare the five language models of the recipe: tables, tying, augmented loss, ALONE",
     "path": "print the folder for fairseq's --user-dir",
     "plot": "plot validation loss or perplexity of trainings against updates, epochs or hours",
+    "prepare": "prepare the data of a recipe: check, clean, split, binarise; go on where it stopped",
     "report": "show parameters, sizes, settings and tied tensors of checkpoints",
     "rerank": "choose, of n-best headlines, the one that shares most stemmed content words with the source",
     "rouge": "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -b 75) with one or more references",
     "score": "BLEU and chrF (SacreBLEU, detokenised, cased) of fairseq-generate's output",
-    "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths; a table "
-    "and a picture",
+    "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths; a table and a picture",
+    "train": "train one model of a recipe; go on where an interrupted training stopped",
 }
 
 

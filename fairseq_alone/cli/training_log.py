@@ -105,24 +105,28 @@ def read_training_log(path: str) -> TrainingHistory:
     )
 
 
+def json_report(line: str) -> dict:
+    """The report of a line of a JSON log, of any kind; empty for other lines."""
+    match = _JSON.search(line)
+    try:
+        report = json.loads(match[1]) if match else {}
+    except ValueError:  # a printed configuration, or a line cut off
+        return {}
+    return report if isinstance(report.get("epoch"), int) else {}
+
+
 def _report(line: str) -> tuple[str | None, int, dict[str, float]]:
     """Data set, epoch and numbers of a report about an epoch or a validation; for other lines no data set."""
     if match := _TEXT.search(line):
         pairs = [pair.split() for pair in match[3].split(" | ")]
         values = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
         subset, epoch = match[2] or "train", int(match[1])
-    elif match := _JSON.search(line):
-        try:
-            report = json.loads(match[1])
-        except ValueError:  # a printed configuration, or a line cut off
-            return None, 0, {}
-        epoch = report.get("epoch")
-        subset = next((name[: -len("_num_updates")] for name in report if name.endswith("_num_updates")), None)
-        if not isinstance(epoch, int) or subset is None:
-            return None, 0, {}
-        values = {name.removeprefix(f"{subset}_"): value for name, value in report.items()}
     else:
-        return None, 0, {}
+        report = json_report(line)
+        subset = next((name[: -len("_num_updates")] for name in report if name.endswith("_num_updates")), None)
+        if subset is None:
+            return None, 0, {}
+        values, epoch = {name.removeprefix(f"{subset}_"): value for name, value in report.items()}, report["epoch"]
     numbers = {name: _number(value) for name, value in values.items()}
     numbers = {name: number for name, number in numbers.items() if number is not None}
     return (subset if "num_updates" in numbers else None), epoch, numbers

@@ -1,13 +1,8 @@
-import importlib.util
-import pathlib
 from dataclasses import replace
 
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parents[1] / "examples" / "wmt_ende" / "generate_demo_corpus.py"
-SPEC = importlib.util.spec_from_file_location("generate_demo_corpus", SCRIPT)
-demo = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(demo)
+from fairseq_alone.recipes import demo_corpus as demo
 
 
 def phrase(noun, determiner="the", adjective=None, plural=False):

@@ -1,6 +1,6 @@
 """Generate the demo's parallel corpus: English sentences and their German translations from a small grammar.
 
-    python generate_demo_corpus.py OUT_DIR [--train 4000 --valid 200 --test 200 --seed 1]
+    python -m fairseq_alone.recipes.demo_corpus OUT_DIR [--train 4000 --valid 200 --test 200 --seed 1]
 
 The two sides differ as the languages do, so the task cannot be solved by copying words in order: three genders and
 three cases, weak, mixed and strong adjective endings, nouns with the ending -n (der Junge, den Jungen), verb-second
@@ -18,6 +18,10 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, replace
+
+# Pairs of each split, and the seed, of the demo.
+SIZES = {"train": 4000, "valid": 200, "test": 200}
+SEED = 1
 
 # ---- lexicon ----------------------------------------------------------------------------------------------------
 
@@ -1006,11 +1010,11 @@ def main(argv=None) -> int:
     parser.add_argument(
         "out_dir", metavar="OUT_DIR", help="folder for train.en, train.de, valid.en, ...; made if missing"
     )
-    for split, size in (("train", 4000), ("valid", 200), ("test", 200)):
+    for split, size in SIZES.items():
         parser.add_argument(f"--{split}", type=int, default=size, metavar="N", help=f"pairs for {split} ({size})")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed gives the same corpus (1)")
+    parser.add_argument("--seed", type=int, default=SEED, metavar="N", help="the same seed gives the same corpus (1)")
     args = parser.parse_args(argv)
-    sizes = {split: getattr(args, split) for split in ("train", "valid", "test")}
+    sizes = {split: getattr(args, split) for split in SIZES}
     for split, size in sizes.items():
         if size < 1:
             parser.error(f"--{split} must be at least 1, got {size}")

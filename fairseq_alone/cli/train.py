@@ -1,0 +1,74 @@
+"""``fairseq-alone train``: train one model on what ``prepare`` left in a folder."""
+
+import textwrap
+
+from fairseq_alone.cli.recipe_arguments import add_cpu, add_work_and_run, take_flags_after_dashes
+
+_EPILOG = """\
+Everything goes to WORK/runs/RUN: checkpoints/, train.log (JSON lines), settings, command, and done at the end. A
+finished run is skipped; a RUN that was used with other settings is refused.
+
+One command for every machine; --update-freq is worked out, so that an update sees as much text everywhere:
+  a CPU, one GPU, all GPUs of this machine   fairseq-alone train WORK RUN
+  two processes on a CPU                     fairseq-alone train WORK RUN --workers 2
+  several machines                           torchrun --nnodes N --nproc_per_node G -m fairseq_alone train WORK RUN
+  SLURM, one task for each GPU or machine    srun fairseq-alone train WORK RUN
+
+Defaults are those of the preset: fairseq_alone/recipes/presets/*.toml, or WORK/presets.toml.
+"""
+
+
+def add_arguments(parser) -> None:
+    """Add the arguments of ``train``."""
+    import argparse
+
+    parser.usage = "fairseq-alone train WORK RUN [flags] [-- FLAGS_OF_FAIRSEQ_TRAIN]"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = textwrap.dedent(_EPILOG)
+    add_work_and_run(parser)
+    parser.add_argument("--preset", metavar="NAME", help="of a language model: small, medium or large; default: small")
+    parser.add_argument(
+        "--embedding",
+        metavar="KIND",
+        help="conventional (a table), factorized, alone_share (recommended), or ALONE as published: alone_binary, "
+        "alone_real, for a language model alone; default: alone_share, for a language model conventional",
+    )
+    parser.add_argument("--share", metavar="S", help="size of the embedding with alone_share, the table's = 1; 0.5")
+    parser.add_argument("--inter-dim", metavar="N", help="D_inter of ALONE as published")
+    parser.add_argument("--factorized-dim", metavar="D", help="of factorized; default: as large as ALONE")
+    parser.add_argument("--tie", metavar="WHICH", help="embeddings that are one: all, decoder or none")
+    parser.add_argument("--augmented-loss", metavar="W", default="0", help="weight of the augmented loss, 0 = none")
+    parser.add_argument("--temperature", metavar="T", help="of the augmented loss of a language model; 10")
+    parser.add_argument("--length", metavar="KIND", help="length encoding of headlines: lrpe, ldpe or none")
+    parser.add_argument(
+        "--absolute", action=argparse.BooleanOptionalAction, help="headlines: add the ordinary position encoding"
+    )
+    parser.add_argument("--max-epoch", metavar="N", help="stop after so many epochs, 0 = no limit")
+    parser.add_argument("--max-update", metavar="N", help="stop after so many updates, 0 = no limit")
+    parser.add_argument("--seed", metavar="N", default="1", help="of the initial weights and the order of batches; 1")
+    parser.add_argument("--effective-tokens", metavar="N", help="tokens of one update, all workers together")
+    parser.add_argument("--max-tokens", metavar="N", help="the most tokens that fit on one worker at a time")
+    parser.add_argument("--workers", metavar="N", help="processes on this machine; default: its GPUs, or 1")
+    parser.add_argument("--no-fp16", dest="fp16", action="store_false", default=None, help="float32 on a GPU, too")
+    add_cpu(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print the arithmetic and the command; do nothing")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--verbose", action="store_true", help="also show fairseq's own output")
+    shown.add_argument("--quiet", action="store_true", help="do not show how far it is")
+    take_flags_after_dashes(parser)
+
+
+def run(args) -> None:
+    """Train."""
+    from fairseq_alone.recipes.execute import NORMAL, QUIET, VERBOSE, execute
+    from fairseq_alone.recipes.train import plan_training, printed
+    from fairseq_alone.recipes.train_options import TrainOptions
+
+    plan = plan_training(args.work, args.name, TrainOptions.of_arguments(args), args.dry_run)
+    if plan is None:
+        print(f"{args.work}/runs/{args.name} is trained already; nothing to do")
+    elif args.dry_run:
+        print(printed(plan))
+    else:
+        print("\n".join(plan.sentences), flush=True)
+        execute([plan], VERBOSE if args.verbose else QUIET if args.quiet else NORMAL)

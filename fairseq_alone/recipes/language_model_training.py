@@ -1,0 +1,99 @@
+"""The training of the language model recipe: settings and flags."""
+
+import math
+
+from fairseq_alone.errors import UserError
+from fairseq_alone.recipes.batch import divide
+from fairseq_alone.recipes.checksum import cksum
+from fairseq_alone.recipes.train_options import TrainOptions
+from fairseq_alone.recipes.training import Training, is_zero, no_effect
+from fairseq_alone.recipes.values import decimal, one_of, positive, whole
+from fairseq_alone.recipes.work_folder import WorkFolder
+
+_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share")
+
+
+def language_model_training(work: WorkFolder, options: TrainOptions) -> Training:
+    """The training of an LSTM.
+
+    Raises:
+        UserError: a choice is out of its range.
+    """
+    preset = work.preset(options.preset or "small")
+    work.require("data-bin", "clean/counts")
+    embedding = one_of("--embedding", options.embedding or "conventional", _EMBEDDINGS)
+    tie = one_of("--tie", options.tie or "none", ("none", "decoder"))
+    inter_dim = positive("--inter-dim", options.inter_dim or preset["inter_dim"])
+    factorized_dim = positive("--factorized-dim", options.factorized_dim or preset["factorized_dim"])
+    epochs = positive("--max-epoch", options.max_epoch if options.max_epoch is not None else preset["max_epoch"])
+    share = decimal("--share", options.share if options.share is not None else "0.5")
+    weight = decimal("--augmented-loss", options.augmented_loss)
+    temperature = decimal("--temperature", options.temperature if options.temperature is not None else "10")
+    size = {
+        "conventional": [],
+        "factorized": ["--factorized-dim", str(factorized_dim)],
+        "alone": ["--alone-filter", "real", "--alone-inter-dim", str(inter_dim)],
+        "alone_share": ["--alone-share", share],
+    }[embedding]
+    criterion = ["--criterion", "cross_entropy"]
+    if not is_zero(weight):
+        criterion = ["--criterion", "cross_entropy_with_augmented_loss"]
+        criterion += ["--augmented-loss-weight", weight, "--augmented-loss-temperature", temperature]
+    units, words, sequences = preset["units"], preset["words"], preset["sequences"]
+    dropout, recurrent, lr = preset["dropout"], preset["recurrent"], preset["lr"]
+    settings = [
+        f"preset={preset.name} embedding={embedding} {' '.join(size)}",
+        f"tie={tie} {' '.join(criterion)}",
+        f"max_epoch={epochs} seed={whole('--seed', options.seed)}",
+        f"preset_flags={units} units, dropout {dropout} and {recurrent}, lr {lr}, batches of {sequences} x {words}",
+        f"data={cksum(work.path / 'prepare.settings')}",
+        f"flags={' '.join(options.flags)}",
+    ]
+    tokens = counted_tokens(work)["train"]
+
+    def flags(batch, workers, checkpoints):
+        # The learning rate reaches zero at the last update. Each worker has its share of an epoch's batches.
+        batches = math.ceil(math.ceil(tokens / words) / batch.size)
+        updates = epochs * math.ceil(batches / workers.count)
+        return [
+            *("--task", "language_modeling", "--arch", preset["architecture"].format(family=embedding.split("_")[0])),
+            *(*size, "--tie-embeddings", tie, *criterion),
+            *("--decoder-layers", "2", "--decoder-embed-dim", str(units), "--decoder-hidden-size", str(units)),
+            *("--variational-dropout", "--dropout", dropout, "--variational-recurrent-dropout", recurrent),
+            *("--sample-break-mode", "none", "--tokens-per-sample", str(words), "--batch-size", str(batch.size)),
+            # Without this fairseq drops up to 7 sequences of every set.
+            *("--required-batch-size-multiple", "1", "--optimizer", "adam", "--clip-norm", "1.0", "--lr", lr),
+            *("--lr-scheduler", "polynomial_decay", "--warmup-updates", str(updates // 20)),
+            *("--total-num-update", str(updates), "--max-epoch", str(epochs), "--seed", str(options.seed)),
+            # By perplexity: the loss has the augmented part in it.
+            *("--best-checkpoint-metric", "ppl", "--no-epoch-checkpoints", "--save-dir", str(checkpoints)),
+            *("--log-format", "json", "--log-interval", "50"),
+        ]
+
+    notes = no_effect(embedding, factorized_dim=options.factorized_dim, share=options.share)
+    # One micro-batch for each update, so --update-freq stays 1.
+    return Training(
+        settings,
+        notes,
+        epochs,
+        0,
+        lambda workers: divide(sequences, sequences, workers, "sequences"),
+        flags,
+        fp16=False,
+    )
+
+
+def counted_tokens(work: WorkFolder) -> dict[str, int]:
+    """Words and ends of sentences of each split.
+
+    Raises:
+        UserError: the file of prepare does not say.
+    """
+    counts = {}
+    for line in (work.path / "clean/counts").read_text().splitlines():
+        split, _, rest = line.partition(": ")
+        numbers = [word for word in rest.split() if word.isdecimal()]
+        counts[split] = sum(map(int, numbers))
+    if set(counts) != {"train", "valid", "test"} or not all(counts.values()):
+        raise UserError(f"{work.path}/clean/counts does not say how long the text is; run fairseq-alone prepare again")
+    return counts

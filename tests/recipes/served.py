@@ -1,0 +1,49 @@
+"""The recipes in this process, with the commands of fairseq served by forks: starting one takes longer than a step."""
+
+import contextlib
+import io
+from types import SimpleNamespace
+
+from conftest import fairseq
+
+from fairseq_alone.recipes import (
+    decode,
+    evaluate_language_model,
+    execute,
+    prepare,
+    prepare_language_model,
+)
+
+
+def serve(command):
+    """Run ``[python, -m, fairseq_cli.TOOL, ...]`` in a fork; see ``command_server``."""
+    return fairseq(command[2].removeprefix("fairseq_cli."), *command[3:], check=False)
+
+
+def served_run_logged(log, command):
+    done = serve(command)
+    log.write_text(done.stdout + done.stderr)
+    assert done.returncode == 0, done.stderr
+
+
+def served_run_jobs(jobs):
+    (job,) = jobs
+    done = serve(job.command)
+    for line in (done.stdout + done.stderr).splitlines(keepends=True):
+        job.on_line(line)
+    return done.returncode
+
+
+@contextlib.contextmanager
+def served_process(command, stdout, stderr):
+    done = serve(command)
+    stderr.write(done.stderr)
+    yield SimpleNamespace(stdout=io.BytesIO(done.stdout.encode()), wait=lambda: done.returncode)
+
+
+def serve_fairseq(monkeypatch):
+    """Let the recipes use the served commands."""
+    for module in (prepare, prepare_language_model, evaluate_language_model):
+        monkeypatch.setattr(module, "run_logged", served_run_logged)
+    monkeypatch.setattr(execute, "run_jobs", served_run_jobs)
+    monkeypatch.setattr(decode, "stopped_at_the_end", served_process)
