@@ -31,7 +31,7 @@ COMMANDS = {
     "flags": "show the plugin's own flags of an architecture, criterion, optimizer or task, or all of them",
     "generate": "write headlines of the desired lengths for the test set, and re-rank them; skip what is there",
     "headlines": "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')",
-    "language-models": "train, evaluate and compare the five language models of the recipe: tables, tying, augmented loss, ALONE",
+    "language-models": "train, evaluate and compare five language models: tables, tying, augmented loss, ALONE",
     "path": "print the folder for fairseq's --user-dir",
     "plot": "plot validation loss or perplexity of trainings against updates, epochs or hours",
     "prepare": "prepare the data of a recipe: check, clean, split, binarise; go on where it stopped",
@@ -39,7 +39,7 @@ COMMANDS = {
     "rerank": "choose, of n-best headlines, the one that shares most stemmed content words with the source",
     "rouge": "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -b 75) with one or more references",
     "score": "BLEU and chrF (SacreBLEU, detokenised, cased) of fairseq-generate's output",
-    "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths; a table and a picture",
+    "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths",
     "train": "train one model of a recipe; go on where an interrupted training stopped",
 }
 

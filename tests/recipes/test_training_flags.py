@@ -61,6 +61,7 @@ def test_wmt16_is_the_papers_table_2(recipe):
         "--arch": "transformer_alone_wmt_en_de",
         "--alone-filter": "real",
         "--alone-inter-dim": "8192",
+        "--alone-init": "published",
         "--lr": "0.0015",
         "--lr-scheduler": "inverse_sqrt",
         "--warmup-updates": "4000",
@@ -102,6 +103,7 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         own[f"alone_{kind}"] += ["--alone-inter-dim", "99"]
         if preset == "wmt16":  # as in the authors' commands
             own[f"alone_{kind}"] += ["--alone-dropout", dropout, "--alone-dropout-until", "4500"]
+            own[f"alone_{kind}"] += ["--alone-init", "published"]
     common = set()
     for embedding, command in commands.items():
         for word in own[embedding]:
@@ -178,6 +180,7 @@ def test_gigaword_is_the_papers_section_3_3(headlines):
         "--alone-inter-dim": "1024",
         "--alone-dropout": "0.1",
         "--alone-dropout-until": "300",
+        "--alone-init": "published",
         "--length-encoding": "lrpe",
         "--lr": "0.001",
         "--dropout": "0.3",
