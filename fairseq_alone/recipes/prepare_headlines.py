@@ -66,7 +66,7 @@ def prepare_headlines(work: Path, options: PrepareOptions) -> Preparation:
         binarise(work, work / "units", *_SIDES, workers)
         report(work, work / "units", *_SIDES, f"{units}, MERGES={merges}")
 
-    return Preparation(settings, _OUTCOMES, steps, [f"hardware: {preset['hardware']}"] if preset["hardware"] else [])
+    return Preparation(settings, _OUTCOMES, steps, preset.notes)
 
 
 def _clean(work: Path, corpus: HeadlineCorpus, lowercase: bool, write_settings: Callable[[], None]) -> None:

@@ -55,7 +55,7 @@ def prepare_translation(work: Path, options: PrepareOptions) -> Preparation:
         binarise(work, work / "subwords", *langs, workers)
         report(work, work / "subwords", *langs, f"{splitter}, MERGES={merges}")
 
-    return Preparation(settings, _OUTCOMES, steps, [f"hardware: {preset['hardware']}"] if preset["hardware"] else [])
+    return Preparation(settings, _OUTCOMES, steps, preset.notes)
 
 
 def _cleaned(work: Path, corpus: Corpus, write_settings: Callable[[], None]) -> Path:

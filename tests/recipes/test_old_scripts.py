@@ -1,6 +1,7 @@
 """The shell scripts of earlier versions, which stay for one release."""
 
 import subprocess
+import sys
 
 import pytest
 from conftest import ROOT, environment
@@ -87,3 +88,17 @@ def test_variables_become_flags(recipe, script, given, variables, words):
 def test_a_switch_is_0_or_1():
     with pytest.raises(UserError, match="FP16 must be 0 or 1, got '2'"):
         arguments("translation", "train", ["W", "R"], {"FP16": "2"})
+
+
+def test_a_python_without_fairseq_is_refused_in_one_sentence(tmp_path):
+    """Without -S Python sees its packages. Nothing is written."""
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    bare.chmod(0o755)
+    variables = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
+    command = [ROOT / "examples/wmt_ende/train.sh", tmp_path / "work", "run"]
+    done = subprocess.run(command, env={**variables, "PYTHON": str(bare)}, cwd="/", capture_output=True, text=True)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("fairseq-alone: error: fairseq is not installed: install torch first")
+    assert not (tmp_path / "work").exists()

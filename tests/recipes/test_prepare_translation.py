@@ -195,9 +195,9 @@ def test_bad_settings_are_refused_before_anything_is_made(prepare, capsys, tmp_p
 def test_dry_run_prints_the_settings_and_makes_nothing(capsys, tmp_path):
     corpus = corpora.translation_corpus(tmp_path / "corpus", 1)
     assert main(["prepare", str(tmp_path / "work"), str(corpus), "--dry-run"]) == 0
-    assert "PRESET=small\nSUBWORDS=subword-nmt\nSOURCE_LANG=en\nTARGET_LANG=de\nMERGES=8000\ntrain.en=" in (
-        capsys.readouterr().out
-    )
+    output = capsys.readouterr().out
+    assert output.startswith("hardware: one core: an epoch of 29,000 sentence pairs takes 2.5 minutes")
+    assert "PRESET=small\nSUBWORDS=subword-nmt\nSOURCE_LANG=en\nTARGET_LANG=de\nMERGES=8000\ntrain.en=" in output
     assert not (tmp_path / "work").exists()
 
 

@@ -39,8 +39,7 @@ def test_numbers_stay_as_they_are_written():
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_preset_says_what_it_needs_and_gives(recipe):
     for preset in read_presets(recipe).values():
-        assert preset["hardware"]
-        assert preset["expected"]
+        assert preset.notes == [f"hardware: {preset['hardware']}", f"expected: {preset['expected']}"]
 
 
 def test_true_is_a_flag_without_a_value():

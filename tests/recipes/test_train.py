@@ -171,7 +171,7 @@ execute([plan_training(sys.argv[2], "run", TrainOptions(cpu=True, workers="2"))]
 """
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_stops_the_workers_and_says_how_to_go_on(recipe, number, status):
     command = [sys.executable, "-c", DRIVER, recipe.stand_in, recipe.folder]
     checkpoints = recipe.path / "checkpoints"

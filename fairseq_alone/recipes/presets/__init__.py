@@ -40,6 +40,11 @@ class Preset(dict):
         raise UserError(f"the preset {self.name} has no {key}; add it to [{self.name}] or [{_SHARED}] of its file")
 
     @property
+    def notes(self) -> list[str]:
+        """What it needs and what comes out, for people."""
+        return [f"{name}: {self[name]}" for name in ("hardware", "expected") if self[name]]
+
+    @property
     def embed_dim(self) -> int:
         """D_e, of the shape or, where the shape is the architecture's own, beside it."""
         return self["shape"].get("embed-dim") or self["embed_dim"]
