@@ -5,11 +5,12 @@ from fairseq.models import FairseqLanguageModel
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import DECODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
 from fairseq_alone.models.hydra_flags import as_namespace
+from fairseq_alone.models.scriptable_copy import ScriptableCopy
 from fairseq_alone.models.tied_state_dict import TiedStateDict
 from fairseq_alone.models.tying import add_tying_args, build_output_layer, regularization_of, resolve_tying
 
 
-class EmbeddingFamilyLanguageModel(TiedStateDict, FairseqLanguageModel):
+class EmbeddingFamilyLanguageModel(ScriptableCopy, TiedStateDict, FairseqLanguageModel):
     """fairseq's language model over embeddings of one family.
 
     fairseq's own models build their tables themselves, so this one takes their flags and their decoder only. With

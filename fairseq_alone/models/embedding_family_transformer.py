@@ -6,11 +6,12 @@ from fairseq.models.transformer.transformer_decoder import TransformerDecoderBas
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
 from fairseq_alone.models.hydra_flags import as_namespace
+from fairseq_alone.models.scriptable_copy import ScriptableCopy
 from fairseq_alone.models.tied_state_dict import TiedStateDict
 from fairseq_alone.models.tying import add_tying_args, build_output_layer, regularization_of, resolve_tying
 
 
-class EmbeddingFamilyTransformer(TiedStateDict, TransformerModel):
+class EmbeddingFamilyTransformer(ScriptableCopy, TiedStateDict, TransformerModel):
     """fairseq's Transformer over embeddings of one family. Subclasses set :attr:`family`.
 
     Tying follows ``--tie-embeddings`` or fairseq's flags: with ``--share-all-embeddings`` one embedding serves the

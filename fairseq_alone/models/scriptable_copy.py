@@ -1,0 +1,56 @@
+"""TorchScript: ``torch.jit.script`` of a model gives a copy with plain tables, for decoding."""
+
+import copy
+
+import torch
+from torch import nn
+
+from fairseq_alone.errors import UserError
+from fairseq_alone.modules import TiedProjection
+from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+
+
+class ScriptableCopy:
+    """Mixin, before a fairseq model: ``torch.jit.script`` compiles a copy of it, see :func:`scriptable_copy`.
+
+    So does the script of a generator or an ensemble that holds the model.
+    """
+
+    def __prepare_scriptable__(self):
+        # PyTorch calls this. It would put what the modules within return into this model, not into a copy.
+        return scriptable_copy(self)
+
+
+def scriptable_copy(model: nn.Module) -> nn.Module:
+    """A copy of a model in which the computed embeddings are tables and the output layers over them are linear.
+
+    It gives the same logits, but its tables do not follow the model's parameters, so it is for decoding only. One
+    embedding gives one table, whatever its places: where it is tied, the tables of a saved script are one tensor.
+
+    Raises:
+        UserError: the model has a length encoding, whose positions cannot be compiled.
+    """
+    encoding = getattr(getattr(model, "cfg", None), "length_encoding", "none")
+    if encoding != "none":
+        raise UserError(f"TorchScript does not work with --length-encoding {encoding}: decode with fairseq's commands")
+    copied = copy.deepcopy(model)
+    replaced: dict[int, nn.Module] = {}
+    with torch.no_grad():
+        for module in copied.modules():
+            if isinstance(module, ComputedEmbedding):
+                replaced[id(module)] = nn.Embedding.from_pretrained(module.matrix(), padding_idx=module.padding_idx)
+        for module in copied.modules():
+            if isinstance(module, TiedProjection):
+                replaced[id(module)] = _linear(module, replaced.get(id(module.embedding)))
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            setattr(parent, name, replaced.get(id(child), child))
+    return copied
+
+
+def _linear(projection: TiedProjection, table: nn.Embedding | None) -> nn.Linear:
+    plain = type(projection) is TiedProjection and table is not None
+    weight = table.weight if plain else projection.weight.detach()
+    linear = nn.Linear(weight.size(1), weight.size(0), bias=False, device="meta")
+    linear.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight, requires_grad=False)
+    return linear.train(projection.training)
