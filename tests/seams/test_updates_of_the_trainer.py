@@ -2,14 +2,11 @@
 
 import argparse
 import functools
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
-from conftest import ROOT, environment
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
+from fairseq_commands import run_together
 from fairseq_training import parameters, train, trainer, updates
 
 from fairseq_alone.errors import UserError
@@ -269,12 +266,7 @@ def test_a_model_without_such_an_embedding_is_left_alone():
 def two_processes(tmp_path_factory):
     """What each of two processes had after all cases of two_process_updates.py: by rank, by case."""
     folder = tmp_path_factory.mktemp("two")
-    script = ROOT / "tests" / "two_process_updates.py"
-    settings = {"env": {**environment(), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}, "cwd": ROOT}
-    settings.update(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    processes = [subprocess.Popen([sys.executable, str(script), str(rank), str(folder)], **settings) for rank in (0, 1)]
-    outputs = [process.communicate(timeout=500)[0] for process in processes]
-    assert all(process.returncode == 0 for process in processes), "\n".join(outputs)
+    run_together("two_process_updates", [[rank, folder] for rank in (0, 1)])
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 

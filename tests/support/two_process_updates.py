@@ -1,6 +1,6 @@
-"""One of two processes that train together on CPUs: ``python two_process_updates.py RANK FOLDER``.
+"""One of two processes that train together on CPUs: ``cli_main`` with the arguments RANK FOLDER.
 
-Runs all cases in turn and writes parameters and logs of each to FOLDER/RANK.pt. Not a test file itself.
+Runs all cases in turn and writes parameters and logs of each to FOLDER/RANK.pt.
 """
 
 import sys
@@ -73,7 +73,7 @@ def average_with_a_rank_that_has_no_gradient(training, rank: int) -> list:
     return [parameter.grad for parameter in ours]
 
 
-def main() -> None:
+def cli_main() -> None:
     """Run all cases."""
     rank, folder = int(sys.argv[1]), sys.argv[2]
     distributed_fairseq_model.DistributedDataParallel = on_cpu(distributed_fairseq_model.DistributedDataParallel)
@@ -93,7 +93,3 @@ def main() -> None:
         results[f"legacy_ddp out of memory{suffix}"] = run(rank, folder, "legacy_ddp", *rebuild, out_of_memory=True)
     torch.distributed.destroy_process_group()
     torch.save(results, f"{folder}/{rank}.pt")
-
-
-if __name__ == "__main__":
-    main()
