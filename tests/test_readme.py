@@ -1,0 +1,183 @@
+"""Every command and every Python block of README.md and docs/usage.md runs, at toy size.
+
+In these documents an indented block has commands, a fenced one ``text`` or ``python``. What is replaced or added to make
+them small stands below as data.
+"""
+
+import glob
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SMALL_MODEL, environment, fairseq, preprocess, succeeded
+
+from recipes.served import serve_fairseq
+
+from fairseq_alone.cli import main
+
+#: Commands that are not run, and why.
+NOT_RUN = {"pip": "downloads what the tests run with", ".": "the tests are in an environment already"}
+
+#: Files and folders of the reader. Here they are in a folder of the test.
+PLACES = (
+    *("DATA", "DATA_LM", "WORK", "checkpoints", "checkpoints_lm", "generated.txt", "test.de", "text.en", "text.de"),
+    *("train.txt", "valid.txt", "test.txt"),
+)
+
+#: What the shell would put in place of these; "..." is what the reader's training has beside the flags that are shown.
+TEXTS = {
+    "$(fairseq-alone path)": str(ROOT / "fairseq_alone"),
+    "fairseq-train ...": "fairseq-train DATA --user-dir fairseq_alone --optimizer adam --lr 0.01 --max-tokens 400 "
+    "--criterion cross_entropy --required-batch-size-multiple 1 --no-save",
+}
+
+_SMALL_TRAINING = ("--cpu", "--num-workers", 0, "--max-update", 2, "--no-progress-bar", "--disable-validation")
+
+#: Words that are added to the first command that begins like this.
+ADDED = {
+    "make": ("--dry-run",),
+    "fairseq-train DATA_LM ": ("--cpu", "--num-workers", 0, "--max-epoch", 1, "--no-progress-bar"),
+    "fairseq-train DATA --user-dir fairseq_alone --arch transformer_alone --share-all-embeddings --alone-share 0.5 --o": (
+        *SMALL_MODEL,
+        *("--cpu", "--num-workers", 0, "--max-update", 2, "--no-progress-bar"),
+    ),
+    "fairseq-train ": (*SMALL_MODEL, *_SMALL_TRAINING),
+    "fairseq-generate ": ("--cpu", "--num-workers", 0),
+    "fairseq-eval-lm ": ("--cpu",),
+    "fairseq-preprocess ": ("--workers", 1),
+    "fairseq-hydra-train ": ("optimization.max_epoch=1", "hydra.run.dir=WORK/outputs"),
+    "fairseq-alone prepare ": ("--hold-out", 20, "--merges", 500, "--workers", 1),
+    "fairseq-alone train ": ("--max-epoch", 1, "--cpu"),
+    "fairseq-alone evaluate ": ("--cpu",),
+}
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    """``(kind, text)`` of every block in order: "sh" for an indented one, else what stands behind the fence."""
+    found = re.finditer(r"^```(\w+)\n((?:.*\n)*?)```$|(?<=\n\n)((?:    .*\n|\n(?=    ))+)", document, re.M)
+    return [(match[1] or "sh", match[2] or re.sub(r"^    ", "", match[3], flags=re.M)) for match in found]
+
+
+def commands(name: str) -> list[str]:
+    """The commands of a document, one line each, without comments."""
+    text = "".join(text for kind, text in blocks((ROOT / name).read_text("utf-8")) if kind == "sh")
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    return [re.sub(r"\s+#.*", "", line) for line in lines if line]
+
+
+class Reader:
+    """Runs commands in a folder, as a reader who has text and binarised data there.
+
+    Args:
+        folder: with 500 different words, so that an embedding of half of the table's size has room for all its parts.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        generator = random.Random(1)
+        for split, size in (("train", 300), ("valid", 30), ("test", 33)):
+            lines = [" ".join(f"w{generator.randrange(500)}" for _ in range(6)) + "\n" for _ in range(size)]
+            for suffix in ("en", "de"):
+                (folder / f"{split}.{suffix}").write_text("".join(lines))
+            (folder / f"{split}.txt").write_text("".join(lines))
+        for suffix in ("en", "de"):
+            shutil.copy(folder / f"train.{suffix}", folder / f"text.{suffix}")
+
+    def binarise(self) -> None:
+        """Make DATA."""
+        preprocess(self.folder, self.folder / "DATA", "--joined-dictionary")
+
+    def words(self, command: str) -> list[str]:
+        """The words of a command, as the shell gives them to it and with those that are added."""
+        for text, replacement in TEXTS.items():
+            command = command.replace(text, replacement)
+        added = next((words for start, words in ADDED.items() if command.startswith(start)), ())
+        words = []
+        for word in [*shlex.split(command.replace("$PWD/", "")), *map(str, added)]:
+            setting, _, value = word.rpartition("=")
+            if value.split("/")[0] in PLACES:
+                word = f"{setting}={self.folder / value}" if setting else str(self.folder / value)
+            words += sorted(glob.glob(word)) if "*" in word else [word]
+        return words
+
+    def run(self, command: str) -> str:
+        """Run a command that must succeed. Returns its standard output."""
+        words = self.words(command)
+        program, *arguments = words
+        target = None
+        if ">" in arguments:
+            at = arguments.index(">")
+            target = Path(arguments[at + 1])
+            del arguments[at : at + 2]
+        if program == "make":
+            # Make tells the makes that it starts how they were called; this one is nobody's.
+            clean = {name: value for name, value in environment().items() if not name.startswith(("MAKE", "MFLAGS"))}
+            done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=clean)
+        elif program == "fairseq-alone":
+            assert main(arguments) == 0, command
+            return ""
+        else:
+            assert program.startswith("fairseq-"), f"{command}: not known to this test"
+            done = fairseq(program.removeprefix("fairseq-").replace("-", "_"), *arguments, check=False)
+        output = succeeded(done).stdout
+        if target is not None:
+            target.write_text(output)
+        return output
+
+
+@pytest.fixture
+def reader(tmp_path):
+    return Reader(tmp_path)
+
+
+def is_recipe(command: str) -> bool:
+    return re.match(r"fairseq-alone (prepare|train|evaluate|compare) ", command) is not None
+
+
+def run_all(reader, document: str) -> list[str]:
+    """Run what needs no recipe. Returns the commands."""
+    found = [command for command in commands(document) if not is_recipe(command)]
+    for command in found:
+        if command.split()[0] not in NOT_RUN:
+            reader.run(command)
+    return found
+
+
+def test_commands_of_the_readme(reader, capsys):
+    reader.binarise()
+    found = run_all(reader, "README.md")
+    assert [command.split()[0] for command in found] == [
+        *("make", ".", "make", "fairseq-train", "fairseq-generate", "fairseq-alone"),
+    ]
+    assert "33 sentences" in capsys.readouterr().out
+
+
+def test_commands_of_the_usage(reader):
+    reader.binarise()
+    (reader.folder / "WORK").mkdir()
+    (reader.folder / "WORK/data-bin").symlink_to(reader.folder / "DATA")
+    assert len(run_all(reader, "docs/usage.md")) == 10
+
+
+def test_two_text_files_to_bleu(reader, monkeypatch, capsys):
+    serve_fairseq(monkeypatch)
+    found = [command for command in commands("README.md") if is_recipe(command)]
+    assert len(found) == 6
+    for command in found:
+        reader.run(command)
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert [row.split("|")[1].strip() for row in table[2:]] == ["alone", "table"]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/usage.md"])
+def test_python_blocks(document):
+    for kind, text in blocks((ROOT / document).read_text("utf-8")):
+        assert kind in ("sh", "text", "python")
+        if kind == "python":
+            done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=environment())
+            assert succeeded(done).stdout == "torch.Size([1, 3, 512]) torch.Size([1, 3, 32000])\n"
