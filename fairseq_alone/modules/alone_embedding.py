@@ -1,6 +1,7 @@
 """ALONE: all word embeddings from one vector (Takase and Kobayashi, NeurIPS 2020)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -178,7 +179,7 @@ class AloneEmbedding(ComputedEmbedding):
             self._filter_sums = FilterSums(self.filters)
         return self._filter_sums
 
-    def _apply(self, fn, *args, **kwargs):
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Self:
         # They are on a CPU, and large.
         self._filter_sums = None
         return super()._apply(fn, *args, **kwargs)

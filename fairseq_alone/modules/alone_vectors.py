@@ -1,9 +1,13 @@
 """The whole matrix of ALONE and its gradient, chunk by chunk over the vocabulary."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from fairseq_alone.modules.first_layer import FilterProducts, FilterSums
 from fairseq_alone.modules.free_rows import FreeRows
 
 # Values of a hidden layer in one chunk: small enough for little memory, large enough that adding up the chunks'
@@ -12,7 +16,7 @@ _CHUNK_VALUES = 2**22
 
 
 def alone_vectors(
-    first_layer,
+    first_layer: FilterProducts | FilterSums,
     size: tuple[int, int],
     weight: Tensor,
     later: list[Tensor],
@@ -40,7 +44,16 @@ def alone_vectors(
 
 class _AloneVectors(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, first_layer, size, dtype: torch.dtype, free, vectors, weight: Tensor, *later: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        first_layer: FilterProducts | FilterSums,
+        size: tuple[int, int],
+        dtype: torch.dtype,
+        free: FreeRows,
+        vectors: Tensor | None,
+        weight: Tensor,
+        *later: Tensor,
+    ) -> Tensor:
         ctx.save_for_backward(weight, *later)
         ctx.first_layer, ctx.dtype, ctx.free = first_layer, dtype, free
         matrix = weight.new_empty(size)
@@ -57,7 +70,7 @@ class _AloneVectors(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weight, *later = ctx.saved_tensors
         first_layer, dtype, free = ctx.first_layer, ctx.dtype, ctx.free
         scale = _half_scale(gradient) if dtype == torch.float16 else None
@@ -83,7 +96,9 @@ class _AloneVectors(torch.autograd.Function):
         return None, None, None, None, of_free, *of_layers
 
 
-def _chunks(first_layer, first: int, num_embeddings: int, later) -> list[tuple[int, int]]:
+def _chunks(
+    first_layer: FilterProducts | FilterSums, first: int, num_embeddings: int, later: Sequence[Tensor]
+) -> list[tuple[int, int]]:
     """The vocabulary from word ``first`` on, in pieces (start, stop)."""
     # Of one layer, the filters are the widest.
     widest = max((max(layer.shape) for layer in later), default=first_layer.filters.settings.base_dim)

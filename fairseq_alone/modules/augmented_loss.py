@@ -1,5 +1,8 @@
 """The augmented loss of Inan et al. (ICLR 2017): train towards words that are near the target, too."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -55,7 +58,7 @@ class _DivergenceFromTargets(torch.autograd.Function):
     """``KL(softmax(similarities[rows]) || softmax(logits / temperature))``, chunk by chunk over the tokens."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, similarities: Tensor, rows: Tensor, temperature: float) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, similarities: Tensor, rows: Tensor, temperature: float) -> Tensor:
         log_goals = similarities.log_softmax(dim=-1)  # (U, V)
         goals = log_goals.exp()
         ctx.temperature = temperature
@@ -67,7 +70,7 @@ class _DivergenceFromTargets(torch.autograd.Function):
         return values
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         logits, goals, log_goals, rows = ctx.saved_tensors
         temperature = ctx.temperature
         logits_gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
@@ -86,7 +89,7 @@ class _DivergenceFromTargets(torch.autograd.Function):
         return logits_gradient, weighted, None, None
 
 
-def _row_chunks(logits: Tensor):
+def _row_chunks(logits: Tensor) -> Iterator[slice]:
     """Slices over the rows of ``logits``, each of about ``_CHUNK_VALUES`` values."""
     size = max(1, _CHUNK_VALUES // logits.size(1))
     return (slice(start, start + size) for start in range(0, logits.size(0), size))

@@ -1,5 +1,7 @@
 """Compositional codes: a word is a sum of codebook vectors (Shu and Nakayama, ICLR 2018)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,6 +31,8 @@ class CodeEmbedding(ComputedEmbedding):
     Raises:
         SettingError: a setting is outside its range, or ``c ** M < V``, so that words cannot have unique codes.
     """
+
+    codes: Tensor
 
     def __init__(
         self,
@@ -86,7 +90,7 @@ class CodeEmbedding(ComputedEmbedding):
         self.awaited_codes = None
         self._forget_matrices()
 
-    def _load_from_state_dict(self, *args):
+    def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
         self.awaited_codes = None
 

@@ -1,6 +1,8 @@
 """What all embeddings without a table share: look-ups, the whole matrix, and its cache."""
 
 import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -74,7 +76,7 @@ class ComputedEmbedding(nn.Module):
         return False
 
     @contextlib.contextmanager
-    def once_per_update(self):
+    def once_per_update(self) -> Iterator[None]:
         """Within this context the matrix is computed once, at its first use, however often it is used.
 
         For gradient accumulation: the micro-batches read one matrix, their gradients add up beside it in float32, and
@@ -133,7 +135,7 @@ class ComputedEmbedding(nn.Module):
         """The matrix (V, D_e), for tools that only look at ``weight``."""
         return self.matrix()
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> Self:
         """Set training mode, like every module; drops the cached matrix."""
         self._cache.drop()
         return super().train(mode)
@@ -167,11 +169,11 @@ class ComputedEmbedding(nn.Module):
             raise RuntimeError("parameters must not be loaded, moved or converted within an update")
         self._cache.drop()
 
-    def _apply(self, fn, *args, **kwargs):
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Self:
         self._forget_matrices()
         return super()._apply(fn, *args, **kwargs)
 
-    def _load_from_state_dict(self, *args):
+    def _load_from_state_dict(self, *args: Any) -> None:
         self._forget_matrices()
         super()._load_from_state_dict(*args)
 

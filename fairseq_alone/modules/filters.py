@@ -6,6 +6,7 @@ guaranteed, and are turned into codes, Bernoulli and Gaussian values by the few 
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ class FilterSettings:
     seed: int = 1
     stream: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.filter not in KINDS:
             raise SettingError("filter", f"must be one of {', '.join(KINDS)}, got {self.filter!r}")
         for setting in ("num_embeddings", "base_dim", "num_codebooks", "codebook_size"):
@@ -152,6 +153,10 @@ class FilterBank(nn.Module):
         padding_idx: the word whose filter is all zeros, or None.
     """
 
+    codes: Tensor
+    codebooks: Tensor
+    filter_version: Tensor
+
     def __init__(self, settings: FilterSettings, padding_idx: int | None = None):
         super().__init__()
         self.settings = settings
@@ -222,7 +227,7 @@ class FilterBank(nn.Module):
         values = np.rint(sampled_values.astype(np.float64) / _VALUE_UNIT).astype(np.int64)
         return np.concatenate([np.array(numbers, dtype=np.int64), sampled_codes.astype(np.int64), values])
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         saved = state_dict.get(prefix + "filter_version")
         if saved is not None:
             problem = fingerprint_difference(saved, self.filter_version)
@@ -276,6 +281,6 @@ def fingerprint_difference(saved: Tensor, expected: Tensor) -> str | None:
     return None
 
 
-def _bits_as_integer(value, dtype=np.float64) -> int:
+def _bits_as_integer(value: float, dtype: type[np.generic] = np.float64) -> int:
     """The 64 bits of a number, read as a signed integer."""
     return int(dtype(value).view(np.int64))

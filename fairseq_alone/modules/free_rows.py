@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,8 @@ class FreeRows(nn.Module):
                 raise SettingError("free_rows", f"must be at least 1 in each band, got {num_rows}")
             if not 1 <= width <= embedding_dim:
                 raise SettingError("free_rows", f"must have a width from 1 to {embedding_dim}, got {width}")
-        self.bands = nn.ModuleList(Band(num_rows, width, embedding_dim) for num_rows, width in bands)
+        modules = nn.ModuleList(Band(num_rows, width, embedding_dim) for num_rows, width in bands)
+        self.bands = cast(Sequence[Band], modules)
         self.num_rows = sum(num_rows for num_rows, _ in bands)
         # Padding takes no row if it would stand among them; all words behind it move up by one.
         self.skipped = padding_idx if padding_idx is not None and padding_idx < self.num_rows else None

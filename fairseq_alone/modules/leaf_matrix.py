@@ -20,6 +20,11 @@ class LeafMatrix:
         dtype: what it is read in.
     """
 
+    _built: Tensor | None
+    _leaf: Tensor | None
+    _read: Tensor | None
+    _versions: list[int | None]
+
     def __init__(self, build: Callable[[], Tensor], parameters: list[Tensor], dtype: torch.dtype):
         self._build = build
         self._parameters = parameters
@@ -28,15 +33,15 @@ class LeafMatrix:
 
     def read(self) -> Tensor:
         """The matrix (V, D_e). Its gradient is kept here."""
-        if not self.is_built:
+        if self._read is None:
             self._versions = self._current_versions()
             # The first read may be in a region whose activations are computed again for the gradient (checkpointing).
             # It hooks what is saved within it, yet the matrix is not computed again: the second time it is there.
             with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_unchanged, _unchanged):
-                self._built = self._build()
-                if self._built.dtype in (torch.float16, torch.bfloat16):
-                    self._built = self._built.float()
-                self._leaf = self._built.detach().requires_grad_(self._built.requires_grad)
+                built = self._build()
+                if built.dtype in (torch.float16, torch.bfloat16):
+                    built = built.float()
+                self._built, self._leaf = built, built.detach().requires_grad_(built.requires_grad)
                 # Converting keeps nothing for its gradient, so any number of backward passes may go through it.
                 self._read = self._leaf.to(self._dtype)
         return self._read
@@ -58,6 +63,7 @@ class LeafMatrix:
             RuntimeError: a parameter was changed since the matrix was built.
         """
         if self.gradient_waits:
+            assert self._built is not None and self._leaf is not None  # it waits on the one, built from the other
             if self._versions != self._current_versions():
                 raise RuntimeError("parameters were changed within an update, before the gradient reached them")
             self._built.backward(self._leaf.grad)
@@ -66,7 +72,7 @@ class LeafMatrix:
     def drop(self) -> None:
         """Forget the matrix and its gradient."""
         self._built = self._leaf = self._read = None
-        self._versions: list[int | None] = []
+        self._versions = []
 
     def _current_versions(self) -> list[int | None]:
         return versions(self._parameters)

@@ -10,7 +10,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 _optimizer_steps = 0
 
 
-def _count_step(*_) -> None:
+def _count_step(*_: object) -> None:
     global _optimizer_steps
     _optimizer_steps += 1
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError
+from fairseq_alone.modules.embedding import Embedding
 from fairseq_alone.modules.tied_projection import TiedProjection
 
 
@@ -20,7 +21,7 @@ class RegularizedProjection(TiedProjection):
         SettingError: lambda is not positive.
     """
 
-    def __init__(self, embedding: nn.Module, regularization: float):
+    def __init__(self, embedding: Embedding, regularization: float):
         super().__init__(embedding)
         if not 0.0 < regularization < float("inf"):
             raise SettingError("regularization", f"must be a positive number, got {regularization}")

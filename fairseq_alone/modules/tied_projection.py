@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+from fairseq_alone.modules.embedding import Embedding
 
 
 class TiedProjection(nn.Module):
@@ -17,8 +18,9 @@ class TiedProjection(nn.Module):
     """
 
     bias = None
+    embedding: Embedding
 
-    def __init__(self, embedding: nn.Module):
+    def __init__(self, embedding: Embedding):
         super().__init__()
         self.__dict__["embedding"] = embedding
         if isinstance(embedding, ComputedEmbedding):

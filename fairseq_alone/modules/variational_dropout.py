@@ -61,6 +61,9 @@ class VariationalLSTMCell(nn.LSTMCell):
         SettingError: a probability is outside its range.
     """
 
+    _input_mask: Tensor | None  # (B, input size)
+    _hidden_mask: Tensor | None  # (B, hidden size)
+
     def __init__(self, input_size: int, hidden_size: int, *, input_dropout: float, recurrent_dropout: float):
         super().__init__(input_size, hidden_size)
         self.input_dropout = _checked("input_dropout", input_dropout)
@@ -69,10 +72,12 @@ class VariationalLSTMCell(nn.LSTMCell):
 
     def start_sequences(self) -> None:
         """Forget the masks: the next step is the first one of a new batch."""
-        self._input_mask: Tensor | None = None  # (B, input size)
-        self._hidden_mask: Tensor | None = None  # (B, hidden size)
+        self._input_mask = self._hidden_mask = None
 
-    def forward(self, input: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    # Its hidden state is masked, so there must be one; nn.LSTMCell starts from zeros without.
+    def forward(  # type: ignore[override]
+        self, input: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """One time step, ``(B, input size), ((B, hidden size), (B, hidden size)) -> (hidden, cell)``, not masked."""
         hidden, cell = state
         if self.training and self.input_dropout > 0.0:
