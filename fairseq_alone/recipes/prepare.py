@@ -71,8 +71,8 @@ def prepare(recipe: str, work: Path | str, options: PrepareOptions, dry_run: boo
             with locked(work):
                 check_settings(work, plan.settings, plan.outcomes)
                 plan.steps(work, lambda: write_settings(work, plan.settings))
-                if options.own_presets:
-                    shutil.copyfile(options.own_presets, work / OWN_PRESETS)
+                if options.presets and Path(options.presets).resolve() != (work / OWN_PRESETS).resolve():
+                    shutil.copyfile(options.presets, work / OWN_PRESETS)
         except UserError:
             if is_new and all(path.suffix in _UNFINISHED for path in work.iterdir()):
                 shutil.rmtree(work)

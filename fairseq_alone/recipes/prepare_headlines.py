@@ -33,7 +33,7 @@ def prepare_headlines(work: Path, options: PrepareOptions) -> Preparation:
     Raises:
         UserError: a choice is out of its range, or a file of the corpus is missing.
     """
-    preset = read_preset("headlines", options.preset or "small", options.own_presets)
+    preset = read_preset("headlines", options.preset or "small", options.own_presets(work))
     units = one_of("--units", options.units or "characters", ("characters", "sentencepiece"))
     merges = positive("--merges", options.merges or preset["merges"])
     workers, lowercase = options.processes, not options.keep_case

@@ -25,7 +25,7 @@ def prepare_language_model(work: Path, options: PrepareOptions) -> Preparation:
     for split in SPLITS:
         if not (folder / f"{split}.txt").is_file():
             raise UserError(f"{folder}/{split}.txt: there is no such file")
-    read_presets("language_model", options.own_presets)
+    read_presets("language_model", options.own_presets(work))
     # Checksum and size, so that changed data is noticed and a moved folder does not matter.
     settings = [f"{split}={cksum(folder / f'{split}.txt')}" for split in SPLITS]
 

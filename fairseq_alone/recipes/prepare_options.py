@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.recipes.presets import OWN_PRESETS
 from fairseq_alone.recipes.values import positive
 from fairseq_alone.recipes.workers import usable_cores
 
@@ -47,10 +48,11 @@ class PrepareOptions:
         """How many work side by side. Raises UserError when it is no number."""
         return positive("--workers", self.workers or usable_cores())
 
-    @property
-    def own_presets(self) -> Path | None:
-        """The user's file of presets."""
-        return Path(self.presets) if self.presets else None
+    def own_presets(self, work: Path) -> Path | None:
+        """The user's file of presets: the one that is given, or that the folder was prepared with."""
+        if self.presets:
+            return Path(self.presets)
+        return work / OWN_PRESETS if (work / OWN_PRESETS).is_file() else None
 
     @classmethod
     def of_arguments(cls, args) -> "PrepareOptions":

@@ -32,7 +32,7 @@ def prepare_translation(work: Path, options: PrepareOptions) -> Preparation:
     Raises:
         UserError: a choice is out of its range, or a file of the corpus is missing.
     """
-    preset = read_preset("translation", options.preset or "small", options.own_presets)
+    preset = read_preset("translation", options.preset or "small", options.own_presets(work))
     splitter = one_of("--subwords", options.subwords or "subword-nmt", ("subword-nmt", "sentencepiece"))
     merges = positive("--merges", options.merges or preset["merges"])
     workers = options.processes

@@ -90,18 +90,12 @@ def test_prepare_takes_own_presets_and_copies_them(tmp_path, monkeypatch, corpus
     serve_fairseq(monkeypatch)
     own = tmp_path / "own.toml"
     own.write_text(MINE)
-    words = [
-        "prepare",
-        str(tmp_path / "work"),
-        str(corpus),
-        "--presets",
-        str(own),
-        "--preset",
-        "mine",
-        "--workers",
-        "1",
-    ]
-    assert main(words) == 0
+    words = ["prepare", str(tmp_path / "work"), str(corpus), "--preset", "mine", "--workers", "1", "--presets"]
+    assert main([*words, str(own)]) == 0
     assert (tmp_path / "work/presets.toml").read_text() == MINE
+    # The folder knows them.
+    assert main([*words, str(tmp_path / "work/presets.toml")]) == 0
+    assert main(["prepare", str(tmp_path / "work"), str(corpus), "--preset", "mine", "--dry-run"]) == 0
+    assert main(["prepare", str(tmp_path / "other"), str(corpus), "--preset", "mine", "--dry-run"]) == 1
     assert "PRESET=mine\n" in (tmp_path / "work/prepare.settings").read_text()
     assert "MERGES=50\n" in (tmp_path / "work/prepare.settings").read_text()
