@@ -233,7 +233,7 @@ def _translation() -> list[Entry]:
                 f"--quant-noise-{method} 0.1",
                 decode,
                 refused=quantised.format(method),
-            )  # fmt: skip
+            )
             for method in ("pq", "scalar")
         ),
         Entry(
@@ -304,9 +304,7 @@ def _translation() -> list[Entry]:
 RAW = "--dataset-impl raw"
 MULTILINGUAL = "--task translation_multi_simple_epoch --lang-pairs en-de"
 MULTILINGUAL_DECODING = f"{MULTILINGUAL} -s en -t de"
-EXPERTS = (
-    "--user-dir EXPERTS --task translation_moe --method hMoElp --mean-pool-gating-network --num-experts 2"
-)  # fmt: skip
+EXPERTS = "--user-dir EXPERTS --task translation_moe --method hMoElp --mean-pool-gating-network --num-experts 2"
 
 
 def _checkpoints() -> list[Entry]:
@@ -314,21 +312,27 @@ def _checkpoints() -> list[Entry]:
     resume = "train --max-update 4"
     steps = {
         "resume": ("", (resume, "updates --updates 4")),
-        "resume in another folder": ("", ("train --save-dir FOLDER/on --restore-file FOLDER/checkpoint_last.pt",)),
+        "resume in another folder": (
+            "",
+            ("train --max-update 4 --save-dir FOLDER/on --restore-file FOLDER/checkpoint_last.pt",),
+        ),
         "resume without optimizer": ("", (f"{resume} --reset-optimizer",)),
         "resume without the rest": (
             "",
             (
-                "train --save-dir FOLDER/on --restore-file FOLDER/checkpoint_last.pt --reset-optimizer "
+                "train --max-update 4 --save-dir FOLDER/on --restore-file FOLDER/checkpoint_last.pt --reset-optimizer "
                 "--reset-lr-scheduler --reset-meters --reset-dataloader",
             ),
         ),
-        "finetune": ("", ("train --save-dir FOLDER/on --finetune-from-model FOLDER/checkpoint_last.pt",)),
+        "finetune": (
+            "",
+            ("train --max-update 4 --save-dir FOLDER/on --finetune-from-model FOLDER/checkpoint_last.pt",),
+        ),
         "optimizer overridden": ("", (f"{resume} --optimizer-overrides \"{{'lr': 0.001}}\"",)),
         "resume a moving average": ("--store-ema --ema-decay 0.9", (resume,)),
         "start from a moving average": (
             "--store-ema --ema-decay 0.9",
-            ("train --save-dir FOLDER/on --store-ema --ema-seed-model FOLDER/checkpoint_last.pt",),
+            ("train --max-update 4 --save-dir FOLDER/on --store-ema --ema-seed-model FOLDER/checkpoint_last.pt",),
         ),
         "best ones": ("--keep-best-checkpoints 2 --max-epoch 3 --max-update 20", ()),
         "by updates": (
@@ -351,16 +355,13 @@ def _checkpoints() -> list[Entry]:
             ),
         ),
     }
-    own_last_step = ("no last", "suffix", "two seeds in one ensemble")
-    return [
-        Entry(
-            f"checkpoints: {name}",
-            TRANSLATION,
-            flags,
-            then if name in own_last_step else (*then, "generate --beam 2"),
-        )
-        for name, (flags, then) in steps.items()
-    ]
+    entries = []
+    for name, (flags, then) in steps.items():
+        if not any(step.startswith("generate") for step in then):
+            elsewhere = any("--save-dir FOLDER/on" in step for step in then)
+            then += (f"generate --beam 2 --path FOLDER/{'on/' if elsewhere else ''}checkpoint_last.pt",)
+        entries.append(Entry(f"checkpoints: {name}", TRANSLATION, flags, then))
+    return entries
 
 
 def _lengths() -> list[Entry]:
@@ -387,7 +388,7 @@ def _lengths() -> list[Entry]:
             LENGTH,
             then=("script_model",),
             refused="TorchScript .* --length-encoding",
-        ),  # fmt: skip
+        ),
     ]
 
 
@@ -412,7 +413,10 @@ def _language_models(network: str) -> list[Entry]:
         "sampling": ("", ("generate --sampling --sampling-topp 0.5 --prefix-size 1 --beam 1",)),
         "scores": ("", ("generate --score-reference",)),
         "interactive": ("", ("interactive --beam 2",)),
-        "finetune": ("", ("train --save-dir FOLDER/on --finetune-from-model FOLDER/checkpoint_last.pt",)),
+        "finetune": (
+            "",
+            ("train --max-update 4 --save-dir FOLDER/on --finetune-from-model FOLDER/checkpoint_last.pt",),
+        ),
         "mean": ("--max-epoch 2 --max-update 20", ("mean", evaluate)),
         "hub": ("", ("hub_language_model",)),
         "hub: scores": ("", ("hub_scores",)),

@@ -8,8 +8,7 @@ from compare import FAMILIES, Runner, rotated_tying
 
 # Those that touch an embedding, an output layer or a checkpoint in a way that no other test does.
 NAMES = (
-    *("generate: sampling top p", "generate: diverse groups", "generate: prefix", "generate: ensemble"),
-    *("generate: score reference", "generate: print alignment", "interactive with constraints"),
+    "interactive with constraints",
     *("cross and self attention", "layers kept", "activations offloaded", "aligned data", "adafactor"),
     *("several languages: tokens on both sides", "experts", "separate dictionaries, tied: none", "base layers"),
     *("checkpoints: finetune", "checkpoints: resume a moving average", "checkpoints: mean by fairseq's rule"),
