@@ -1,7 +1,7 @@
 """Every command and every Python block of README.md and docs/usage.md runs, at toy size.
 
-In these documents an indented block has commands, a fenced one ``text`` or ``python``. What is replaced or added to make
-them small stands below as data.
+In these documents an indented block has commands, a fenced one ``text`` or ``python``. What is replaced or added to
+make them small stands below as data.
 """
 
 import glob
