@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMALL_MODEL, environment, fairseq, preprocess, succeeded
-
 from recipes.served import serve_fairseq
 
 from fairseq_alone.cli import main
@@ -42,7 +41,7 @@ _SMALL_TRAINING = ("--cpu", "--num-workers", 0, "--max-update", 2, "--no-progres
 ADDED = {
     "make": ("--dry-run",),
     "fairseq-train DATA_LM ": ("--cpu", "--num-workers", 0, "--max-epoch", 1, "--no-progress-bar"),
-    "fairseq-train DATA --user-dir fairseq_alone --arch transformer_alone --share-all-embeddings --alone-share 0.5 --o": (
+    "fairseq-train DATA --user-dir fairseq_alone --arch transformer_alone --share-all-embeddings --alone-share 0.5": (
         *SMALL_MODEL,
         *("--cpu", "--num-workers", 0, "--max-update", 2, "--no-progress-bar"),
     ),
