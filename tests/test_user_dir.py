@@ -13,6 +13,8 @@ import sysconfig
 import pytest
 from fairseq_commands import ROOT, environment, python, run, succeeded
 
+pytestmark = pytest.mark.slow
+
 # As in a new process with PYTHONPATH and PYTHONSAFEPATH: the folders that the command itself was found in are gone.
 USE = """
 import os, sys
