@@ -1,5 +1,6 @@
 # make            set up .venv
 # make test       set up, then run the tests
+# make test-fast  set up, then run the tests that take less than a minute together: the daily round
 # make demo       set up, then train and compare a conventional and an ALONE Transformer (4 minutes on 2 cores)
 # make lint       set up, then check the style
 #
@@ -15,7 +16,7 @@ DONE := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all test demo lint clean
+.PHONY: all test test-fast demo lint clean
 .DELETE_ON_ERROR:
 
 all: $(DONE)
@@ -27,6 +28,9 @@ $(DONE): setup.py constraints.txt tools/setup_venv.sh
 
 test: $(DONE)
 	@$(BIN)/python -m pytest tests $(PYTEST_FLAGS)
+
+test-fast: $(DONE)
+	@$(BIN)/python -m pytest tests -m "not slow" $(PYTEST_FLAGS)
 
 demo: $(DONE)
 	@$(BIN)/fairseq-alone demo $(CURDIR)/demo

@@ -15,6 +15,7 @@ def test_generate_scores_every_sentence(data, trained):
     assert "BLEU4" in done.stdout
 
 
+@pytest.mark.slow
 def test_ensemble_differs_from_its_members(data, trained):
     first, second = trained / "checkpoint1.pt", trained / "checkpoint3.pt"
     scores = []
@@ -24,6 +25,7 @@ def test_ensemble_differs_from_its_members(data, trained):
     assert scores[2] not in (scores[0], scores[1])
 
 
+@pytest.mark.slow
 def test_interactive_agrees_with_generate(data, corpus, trained):
     checkpoint = trained / "checkpoint_last.pt"
     expected = hypotheses(generate(data, [checkpoint]).stdout)
@@ -33,6 +35,7 @@ def test_interactive_agrees_with_generate(data, corpus, trained):
     assert hypotheses(done.stdout) == expected
 
 
+@pytest.mark.slow
 def test_validate_repeats_the_loss_of_training(data, tmp_path):
     log = train(data, tmp_path, "--share-all-embeddings", "--max-epoch", 1).stdout
     during = train_log(log, "valid")[-1]
@@ -43,6 +46,7 @@ def test_validate_repeats_the_loss_of_training(data, tmp_path):
     assert float(after["valid_nll_loss"]) == pytest.approx(float(during["valid_nll_loss"]), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_from_pretrained_translates_like_generate(data, corpus, trained):
     from fairseq_alone.models.transformer_alone import TransformerAloneModel
 
@@ -58,6 +62,7 @@ REGULARIZED = ["--output-projection-regularization", 0.15]
 REGULARIZED += ["--criterion", "label_smoothed_cross_entropy_with_augmented_loss", "--augmented-loss-weight", 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "tying"),
     [
@@ -73,6 +78,7 @@ def test_other_tyings_train_and_decode_with_separate_dictionaries(corpus, tmp_pa
     assert len(hypotheses(generate(separate, [tmp_path / "checkpoint_last.pt"]).stdout)) == 33
 
 
+@pytest.mark.slow
 def test_the_architecture_variants_train(data, tmp_path):
     """The named shape itself, without size flags."""
     flags = [
@@ -92,6 +98,7 @@ def test_the_architecture_variants_train(data, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_stock_flags_keep_working(data, tmp_path):
     """A handful that touch embeddings or layers, in one training."""
     flags = ["--encoder-learned-pos", "--decoder-learned-pos", "--layernorm-embedding", "--no-scale-embedding"]
@@ -102,6 +109,7 @@ def test_stock_flags_keep_working(data, tmp_path):
     assert len(hypotheses(generate(data, [tmp_path / "checkpoint_last.pt"]).stdout)) == 33
 
 
+@pytest.mark.slow
 def test_half_precision_trains_and_decodes(data, tmp_path):
     half = ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale", 2]
     log = train(data, tmp_path, "--share-all-embeddings", *half, "--max-update", 4).stdout
@@ -112,11 +120,13 @@ def test_half_precision_trains_and_decodes(data, tmp_path):
     assert len(hypotheses(generate(data, [tmp_path / "checkpoint_last.pt"]).stdout)) == 33
 
 
+@pytest.mark.slow
 def test_automatic_mixed_precision_trains(data, tmp_path):
     log = train(data, tmp_path, "--share-all-embeddings", "--amp").stdout
     assert len(train_log(log)) == 3
 
 
+@pytest.mark.slow
 def test_bleu_during_training_and_resume_with_its_metrics(data, tmp_path):
     flags = [
         "--share-all-embeddings",

@@ -1,10 +1,9 @@
 """A wrong Python or fairseq gets one sentence that says what to install; modules work without fairseq."""
 
-import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, environment, run
+from fairseq_commands import ROOT, python, succeeded
 
 from fairseq_alone import compat
 
@@ -58,9 +57,7 @@ def without_fairseq(code, tmp_path):
         "importlib.util.find_spec = lambda name, *a: None if name == 'fairseq' else original(name, *a)\n"
         "sys.meta_path.insert(0, Block())\n"
     )
-    return subprocess.run(
-        [sys.executable, "-c", block + code], cwd=ROOT, env=environment(), capture_output=True, text=True
-    )
+    return python(block + code, fairseq_imported=False)
 
 
 def test_modules_work_without_fairseq(tmp_path):
@@ -100,10 +97,11 @@ assert before[1] is not fairseq.trainer.Trainer.train_step
 
 
 def test_modules_change_nothing_of_fairseq():
-    run([sys.executable, "-c", "import sys, fairseq_alone.modules; assert 'fairseq' not in sys.modules"])
-    run([sys.executable, "-c", WITH_FAIRSEQ])
+    without = "import sys, fairseq_alone.modules; assert 'fairseq' not in sys.modules"
+    succeeded(python(without, fairseq_imported=False))
+    succeeded(python(WITH_FAIRSEQ, fairseq_imported=True))
 
 
 def test_torch_without_muon_serves_all_but_the_optimizer_that_needs_it():
     code = "import torch; vars(torch.optim).pop('Muon', None); from fairseq_alone.optim import adam_muon"
-    run([sys.executable, "-c", code])
+    succeeded(python(code, fairseq_imported=True))

@@ -16,6 +16,8 @@ from fairseq_commands import (
 
 from fairseq_alone.checkpoints import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 def test_resume_goes_on_exactly(data, tmp_path):
     """Six updates at once, or three and three: the same parameters."""

@@ -11,11 +11,15 @@ import sys
 import sysconfig
 
 import pytest
-from conftest import ROOT, environment, run
+from fairseq_commands import ROOT, environment, python, run, succeeded
 
+pytestmark = pytest.mark.slow
+
+# As in a new process with PYTHONPATH and PYTHONSAFEPATH: the folders that the command itself was found in are gone.
 USE = """
-import sys
-before, user_dir = sys.argv[1] == "imported", sys.argv[2]
+import os, sys
+before, user_dir, folder, *sys.path[:2] = sys.argv[1] == "imported", *sys.argv[2:]
+os.chdir(folder)
 if before:
     import fairseq_alone
 from argparse import Namespace
@@ -24,7 +28,6 @@ utils.import_user_module(Namespace(user_dir=user_dir))
 import fairseq_alone
 from fairseq.models import ARCH_MODEL_REGISTRY
 assert "transformer_alone_tiny" in ARCH_MODEL_REGISTRY and "transformer_factorized" in ARCH_MODEL_REGISTRY
-import os
 print("used", os.path.realpath(fairseq_alone.__file__))
 """
 
@@ -46,10 +49,8 @@ def site(tmp_path_factory):
 
 
 def use(cwd, user_dir, imported="not-imported", path=None):
-    """Import the package through fairseq in a new process; None when fairseq stops with an error."""
-    variables = {**environment(), "PYTHONPATH": str(path or ""), "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-c", USE, imported, str(user_dir)]
-    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
+    """Import the package through fairseq, which was not imported before; the last line of the error when that fails."""
+    done = python(USE, imported, user_dir, cwd, *([path] if path else []), fairseq_imported=False)
     return done.stdout.split("used ")[-1].strip() if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
 
 
@@ -105,22 +106,23 @@ def test_a_copy_of_the_folder_under_another_name_is_refused(tmp_path):
 
 
 def test_spawned_children_find_a_relative_name(tmp_path):
-    script = tmp_path / "spawn.py"
-    script.write_text(
-        "import sys\n"
+    (tmp_path / "user_dir_child.py").write_text(
         "from argparse import Namespace\n"
-        "import torch.multiprocessing\n"
         "def child(rank, user_dir):\n"
         "    from fairseq import utils\n"
         "    utils.import_user_module(Namespace(user_dir=user_dir))\n"
         "    from fairseq.models import ARCH_MODEL_REGISTRY\n"
         "    assert 'transformer_alone' in ARCH_MODEL_REGISTRY\n"
-        "if __name__ == '__main__':\n"
-        "    child(0, 'fairseq_alone')\n"
-        "    torch.multiprocessing.spawn(child, ('fairseq_alone',), nprocs=1)\n"
-        "    print('both')\n"
     )
-    assert "both" in run([sys.executable, str(script)]).stdout
+    code = (
+        "import sys, torch.multiprocessing\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from user_dir_child import child\n"
+        "child(0, 'fairseq_alone')\n"
+        "torch.multiprocessing.spawn(child, ('fairseq_alone',), nprocs=1)\n"
+        "print('both')\n"
+    )
+    assert "both" in succeeded(python(code, tmp_path, fairseq_imported=True)).stdout
 
 
 def test_console_command_of_the_installed_package(tmp_path, site):

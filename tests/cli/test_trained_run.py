@@ -145,6 +145,7 @@ def both(data, tmp_path_factory):
     return folder / "save", write_log(folder, done.stdout + done.stderr, "printed.txt")
 
 
+@pytest.mark.slow
 def test_checkpoints_agree_with_the_log_of_a_real_training(both):
     save_dir, log = both
     by_log, by_checkpoints = (read_history(find_run(str(path))) for path in (log, save_dir))

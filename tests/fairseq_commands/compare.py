@@ -23,11 +23,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), *(str(HERE.parent / folder) for folder in (".", "support"))]
 
 from command_server import CommandServer  # noqa: E402
 from commands import DATA, ENTRIES, LENGTH, LSTM_LM, TRANSFORMER_LM, TRANSLATION, Entry  # noqa: E402
-from conftest import ROOT, environment  # noqa: E402
+from fairseq_commands import ROOT, environment  # noqa: E402
 
 STOCK = "stock"
 TYINGS = ("all", "decoder", "none")

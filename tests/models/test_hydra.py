@@ -9,6 +9,8 @@ from conftest import ROOT, SMALL_MODEL, fairseq, train
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli.report import describe
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = {
     "transformer_alone": ["--tie-embeddings", "all", "--alone-filter", "real", "--alone-inter-dim", 32],
     "rows": ["--tie-embeddings", "decoder", "--alone-free-rows", "20,10x4", "--alone-inter-dim", 32],

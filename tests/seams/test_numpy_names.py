@@ -1,5 +1,6 @@
 """Names that newer versions of numpy do not have."""
 
+import pytest
 from conftest import train
 
 import fairseq_alone.models  # noqa: F401 (installs the seams)
@@ -15,6 +16,7 @@ def test_language_models_can_have_one_sentence_a_sample():
     assert [sample.tolist() for sample in samples] == [[5, 6, 2], [7, 2]]
 
 
+@pytest.mark.slow
 def test_batches_by_length_train(data, tmp_path):
     """fairseq asks for percentiles by an argument that newer versions of numpy call otherwise."""
     train(data, tmp_path, "--share-all-embeddings", "--num-batch-buckets", 4, "--max-update", 1)

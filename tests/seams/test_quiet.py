@@ -13,6 +13,7 @@ def warned(text):
     return re.findall(r"^.*Warning: .*$", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_training_warns_of_nothing_that_the_user_cannot_change(data, tmp_path):
     flags = train_flags(data, tmp_path, "--share-all-embeddings", "--max-update", 2, "--no-save")
     done = fairseq("train", *flags)

@@ -9,6 +9,8 @@ from fairseq_commands import generate, one_sentence, preprocess, train
 
 from fairseq_alone.checkpoints import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 def test_checkpoints_of_other_filters_are_refused(data, trained, tmp_path):
     checkpoint = trained / "checkpoint_last.pt"

@@ -19,6 +19,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["transformer_alone", "transformer"])
 def test_a_second_training_into_one_folder_is_refused(data, tmp_path, arch):
     """Of any architecture; the folder stays as it was. Without the first it trains, and the lock is gone."""
@@ -39,6 +40,7 @@ def test_a_second_training_into_one_folder_is_refused(data, tmp_path, arch):
     assert sorted(os.listdir(tmp_path)) == ["checkpoint_best.pt", "checkpoint_last.pt"]
 
 
+@pytest.mark.slow
 def test_a_refused_training_leaves_no_folder_that_it_made(data, tmp_path):
     bad = ["--share-all-embeddings", "--alone-dropout", 2]
     assert train(data, tmp_path / "runs/one/checkpoints", *bad, check=False).returncode == 1

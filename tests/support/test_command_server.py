@@ -5,9 +5,22 @@ from command_server import CommandServer
 from conftest import environment
 
 PROGRAM = """
-import os, signal, sys
+import atexit, os, signal, sys, time
+
+def meet(mine, other):
+    atexit.register(print, "the end")
+    open(mine, "w").close()
+    deadline = time.monotonic() + 60
+    while not os.path.exists(other):
+        if time.monotonic() > deadline:
+            sys.exit("waited in vain")
+        time.sleep(0.01)
 
 def cli_main():
+    if sys.argv[1] == "sentence":
+        sys.exit("a sentence")
+    if sys.argv[1] == "meet":
+        return meet(*sys.argv[2:])
     print(sys.argv[1:], sys.stdin.read())
     print("trouble", file=sys.stderr)
     sys.stdout.flush()
@@ -21,7 +34,7 @@ def cli_main():
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("program")
     (folder / "program.py").write_text(PROGRAM)
-    return CommandServer(environment(), folder)
+    return CommandServer(environment(), folder, preloaded=())
 
 
 @pytest.mark.parametrize(("argument", "status"), [("0", 0), ("3", 3), ("dies", -9)])
@@ -36,3 +49,15 @@ def test_an_exception_is_status_one_with_a_traceback(server):
     done = server.run("program", ["no number"])
     assert done.returncode == 1
     assert "ValueError: invalid literal for int()" in done.stderr
+
+
+def test_a_last_sentence_is_status_one(server):
+    done = server.run("program", ["sentence"])
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "a sentence\n")
+
+
+def test_processes_run_at_once_and_end_like_python(server, tmp_path):
+    """Each waits for the other; then what it registered for its end runs."""
+    files = [str(tmp_path / name) for name in ("first", "second")]
+    for done in server.run_together("program", [["meet", *files], ["meet", *files[::-1]]]):
+        assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")
