@@ -1,8 +1,11 @@
 """``fairseq-alone report``: sizes and settings of checkpoints, side by side."""
 
+import argparse
 import json
 import os
 import re
+from collections.abc import Callable
+from typing import Any
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli.checkpoints import (
@@ -24,13 +27,13 @@ _NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._fl
 _SQUARE = "square"
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The checkpoints, and for whom to print."""
     parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoints, one column each")
     parser.add_argument("--json", action="store_true", help="print a list with one object for each checkpoint")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Print the report."""
     descriptions = [describe(path) for path in args.checkpoints]
     print(json.dumps(descriptions, indent=2) if args.json else _table(descriptions))
@@ -165,7 +168,7 @@ def _table(descriptions: list[dict]) -> str:
     names = _column_names([description["path"] for description in descriptions])
     rows = [["", *names]]
 
-    def add(label: str, cell) -> None:
+    def add(label: str, cell: Callable[[dict], str | None]) -> None:
         cells = [cell(description) for description in descriptions]
         if any(text is not None for text in cells):
             rows.append([label, *("-" if text is None else text for text in cells)])
@@ -202,7 +205,7 @@ def _table(descriptions: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def _setting_text(value) -> str | None:
+def _setting_text(value: Any) -> str | None:
     if isinstance(value, dict):  # the vocabularies
         sizes = {size for size in value.values() if size is not None}
         return f"{sizes.pop():,}" if len(sizes) == 1 else f"{value['source']:,} / {value['target']:,}"

@@ -4,11 +4,11 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def explained(sentence: Callable[[], str]):
+def explained(sentence: Callable[[], str]) -> Iterator[None]:
     """Exit with 130 after Ctrl-C and 143 after SIGTERM; ``sentence`` says then what is saved and how to go on."""
     with _sigterm_as_exit():
         try:
@@ -23,7 +23,7 @@ def explained(sentence: Callable[[], str]):
 
 
 @contextlib.contextmanager
-def _sigterm_as_exit():
+def _sigterm_as_exit() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
