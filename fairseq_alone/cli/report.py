@@ -1,11 +1,11 @@
 """``fairseq-alone report``: sizes and settings of checkpoints, side by side."""
 
 import argparse
+import functools
 import json
 import os
 import re
 from collections.abc import Callable
-from typing import Any
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli.checkpoints import (
@@ -174,7 +174,7 @@ def _table(descriptions: list[dict]) -> str:
             rows.append([label, *("-" if text is None else text for text in cells)])
 
     for setting, label in rows_of_settings().items():
-        add(label, lambda description, setting=setting: _setting_text(description["settings"][setting]))
+        add(label, functools.partial(_setting_text, setting))
     add("updates", lambda description: f"{description['updates']:,}")
     add(
         "mean of checkpoints",
@@ -186,7 +186,7 @@ def _table(descriptions: list[dict]) -> str:
     for group in ("encoder", "decoder", "other", "total"):
         show = group != "other" or any(description["parameters"]["other"] for description in descriptions)
         if show:
-            add(f"{group} parameters", lambda description, group=group: f"{description['parameters'][group]:,}")
+            add(f"{group} parameters", functools.partial(_parameters_text, group))
     add("model in the file, MB", lambda description: f"{description['model_bytes'] / 1e6:.2f}")
     add("file, MB", lambda description: f"{description['file_bytes'] / 1e6:.2f}")
 
@@ -205,7 +205,12 @@ def _table(descriptions: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def _setting_text(value: Any) -> str | None:
+def _parameters_text(group: str, description: dict) -> str:
+    return f"{description['parameters'][group]:,}"
+
+
+def _setting_text(setting: str, description: dict) -> str | None:
+    value = description["settings"][setting]
     if isinstance(value, dict):  # the vocabularies
         sizes = {size for size in value.values() if size is not None}
         return f"{sizes.pop():,}" if len(sizes) == 1 else f"{value['source']:,} / {value['target']:,}"

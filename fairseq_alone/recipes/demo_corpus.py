@@ -750,7 +750,8 @@ class Grammar:
 
     def _other_pronoun(self, subject: NounPhrase | Pronoun) -> Pronoun:
         """An object pronoun that does not mean the subject."""
-        same = {I: (I, WE), YOU: (YOU,), WE: (WE, I)}.get(subject, (HE, SHE, THEY))
+        speakers: dict[NounPhrase | Pronoun, tuple[Pronoun, ...]] = {I: (I, WE), YOU: (YOU,), WE: (WE, I)}
+        same = speakers.get(subject, (HE, SHE, THEY))
         return self._random.choice([pronoun for pronoun in PRONOUNS if pronoun not in same])
 
     def _place(self) -> tuple:

@@ -50,6 +50,7 @@ def run_jobs(jobs: list[Job]) -> int:
                 )
             )
             processes.append(process)
+            assert process.stdout is not None  # a pipe
             selector.register(process.stdout, selectors.EVENT_READ, _Lines(job.on_line))
         while True:
             events = selector.select(_POLL_SECONDS) if selector.get_map() else []
