@@ -108,8 +108,6 @@ class LengthControlledDecoder(TransformerDecoderBase):
     Without ``target_lengths``, every row is as long as it is: so it trains and scores references.
     """
 
-    embed_positions: "LengthPositions"
-
     def __init__(
         self,
         cfg: TransformerConfig,
@@ -119,7 +117,7 @@ class LengthControlledDecoder(TransformerDecoderBase):
         output_projection: nn.Module | None = None,
     ):
         super().__init__(cfg, dictionary, embed_tokens, no_encoder_attn, output_projection)
-        self.embed_positions = LengthPositions(
+        self.embed_positions: LengthPositions = LengthPositions(
             LengthEncoding(cfg.length_encoding, self.embed_dim),
             self.padding_idx,
             self.embed_positions if cfg.length_with_absolute else None,

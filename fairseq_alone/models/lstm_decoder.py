@@ -41,8 +41,6 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
             ``max_target_positions`` where sequences must not get longer.
     """
 
-    dropout_in_module: nn.Module
-
     def __init__(
         self,
         dictionary: Dictionary,
@@ -65,7 +63,8 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
         self.output_projection = output_projection
         if scale_embedding:
             # Between the look-up and the first layer fairseq calls this module only.
-            self.dropout_in_module = nn.Sequential(Scale(embed_tokens.embedding_dim**0.5), self.dropout_in_module)
+            scale = Scale(embed_tokens.embedding_dim**0.5)
+            self.dropout_in_module: nn.Module = nn.Sequential(scale, self.dropout_in_module)
 
     def output_layer(self, features: Tensor) -> Tensor:
         """``(B, T, out_embed_dim) -> (B, T, V)``."""
