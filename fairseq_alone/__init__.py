@@ -19,7 +19,7 @@ if __name__ != "fairseq_alone":
 class _PackagePath(list):
     # For --user-dir, fairseq imports the package and all files of tasks/ and models/, but only where nobody imported
     # the package before. Else it just looks whether the folder is among those of the package: here.
-    def __contains__(self, folder) -> bool:
+    def __contains__(self, folder: object) -> bool:
         found = super().__contains__(folder)
         if found:
             from fairseq_alone import plugin

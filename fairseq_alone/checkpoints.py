@@ -11,7 +11,8 @@ import re
 import struct
 import zipfile
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from fairseq_alone.errors import UserError
 
@@ -48,7 +49,7 @@ def load_checkpoint(path: str, mmap: bool = False) -> dict:
     return state
 
 
-def load_safely(file, path: str, map_location=None, mmap: bool = False):
+def load_safely(file: str | IO[bytes], path: str, map_location: Any = None, mmap: bool = False) -> Any:
     """``torch.load`` with the safe loader: no code of the file runs, whoever asks.
 
     Args:
@@ -68,7 +69,7 @@ def load_safely(file, path: str, map_location=None, mmap: bool = False):
         return torch.load(file, map_location=map_location, weights_only=True, mmap=mmap)
 
 
-def require_fairseq_state(path: str, state) -> None:
+def require_fairseq_state(path: str, state: object) -> None:
     """Raise UserError when this is not the dictionary that fairseq writes."""
     if not isinstance(state, dict) or "model" not in state or (state.get("cfg") is None and state.get("args") is None):
         raise UserError(f"{path}: not a fairseq checkpoint: it has no `model` and `cfg` as fairseq writes them")
@@ -77,13 +78,15 @@ def require_fairseq_state(path: str, state) -> None:
 class file_errors:  # noqa: N801 (reads as a statement)
     """Turn the errors of opening and reading a file into one sentence that names it."""
 
-    def __init__(self, path):
+    def __init__(self, path: str):
         self.path = path
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if isinstance(error, FileNotFoundError):
             raise UserError(f"{self.path}: there is no such checkpoint") from error
         if isinstance(error, IsADirectoryError):
@@ -100,13 +103,15 @@ class checkpoint_errors:  # noqa: N801 (reads as a statement)
     What says nothing about the file passes through: memory, the system, an interruption.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str):
         self.path = path
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if isinstance(error, pickle.UnpicklingError) and "Unsupported global" in str(error):
             blocked = re.search(r"GLOBAL (\S+)", str(error))
             name = blocked.group(1) if blocked else "an unknown type"
@@ -127,7 +132,7 @@ def allow_checkpoint_types() -> None:
 
     # All that a fairseq checkpoint holds besides tensors and containers: the flags, and counts of an --eval-bleu run.
     multiarray = (getattr(numpy, "_core", None) or numpy.core).multiarray
-    types = [Namespace, numpy.ndarray, numpy.dtype]
+    types: list = [Namespace, numpy.ndarray, numpy.dtype]
     types += [type(numpy.dtype(kind)) for kind in ("int32", "int64", "float32", "float64", "bool")]
     for function in (multiarray._reconstruct, multiarray.scalar):
         # numpy 2 renamed the module; a checkpoint keeps the name of the numpy that wrote it.

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from fairseq_alone.errors import UserError
 
@@ -40,7 +40,7 @@ def require_apart(outputs: Iterable[tuple[str, str | None]], inputs: Iterable[st
 
 
 @contextlib.contextmanager
-def replaced_on_success(path: str):
+def replaced_on_success(path: str) -> Iterator[str]:
     """Yield the name of a new file beside ``path``; rename it to ``path`` when the block ends without an error.
 
     If the block fails, the new file is removed and an older ``path`` stays as it was.

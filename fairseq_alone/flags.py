@@ -70,7 +70,7 @@ def _registered() -> Iterator[tuple]:
                 yield kind, name, registered, ARCH_CONFIG_REGISTRY[name] if kind == "architecture" else None
 
 
-def _own_actions(registered) -> list[argparse.Action]:
+def _own_actions(registered: type) -> list[argparse.Action]:
     """The arguments that a class adds to those of the fairseq classes that it extends."""
     bases = [base for base in registered.__mro__ if _is_stock(base)]
     if hasattr(registered, "stock_model"):
@@ -86,7 +86,7 @@ def _is_stock(base: type) -> bool:
     return base.__module__.split(".")[0] == "fairseq"
 
 
-def _actions(registered) -> list[argparse.Action]:
+def _actions(registered: type) -> list[argparse.Action]:
     # As fairseq does: a model's flag that was not given has no value, so that the architecture may fill it in.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     if hasattr(registered, "add_args"):
@@ -101,4 +101,5 @@ def _values(action: argparse.Action) -> str:
         return f"{{{','.join(map(str, action.choices))}}}"
     if action.metavar:
         return str(action.metavar)
-    return {int: "N", float: "X"}.get(action.type, "VALUE")
+    letters: dict[object, str] = {int: "N", float: "X"}
+    return letters.get(action.type, "VALUE")

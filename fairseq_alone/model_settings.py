@@ -27,7 +27,7 @@ def model_settings(checkpoint: dict) -> dict:
     return settings_of(model)
 
 
-def settings_of(model) -> dict:
+def settings_of(model: argparse.Namespace | dict | None) -> dict:
     """What :func:`model_settings` gives, from the settings of the model alone: a Namespace, a dictionary or None."""
     values = vars(model) if isinstance(model, argparse.Namespace) else (model or {})
     settings = {}

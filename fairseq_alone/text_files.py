@@ -12,6 +12,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -127,7 +128,7 @@ def count_empty(path: str, lines: list[str], strict: bool = False) -> int:
 
 
 @contextlib.contextmanager
-def new_text_files(*paths: str):
+def new_text_files(*paths: str) -> Iterator[list[TextIO]]:
     """Yield a list of open files to write to; they appear under their names together, when the block has succeeded."""
     with contextlib.ExitStack() as stack:
         # All are opened before the first is renamed.
@@ -147,6 +148,6 @@ def write_text(path: str, text: str) -> None:
         file.write(text)
 
 
-def write_json(path: str, value) -> None:
+def write_json(path: str, value: object) -> None:
     """Write a value as JSON for people and programs: indented, letters as they are, a line end at the end."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

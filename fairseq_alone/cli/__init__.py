@@ -72,7 +72,7 @@ def build_parser(wanted: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentPa
     return parser
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns:

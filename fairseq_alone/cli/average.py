@@ -5,9 +5,11 @@ filters) instead of adding them, writes tied tensors once, leaves the optimizer'
 that do not belong together.
 """
 
+import argparse
 import os
 import re
 import sys
+from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
@@ -17,6 +19,9 @@ from fairseq_alone.cli.checkpoints import num_updates, tie_groups
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success, require_writable
 from fairseq_alone.model_settings import differing_settings, model_settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Names that fairseq gives to checkpoints; the last number puts them in order.
 _PATTERNS = {"update": r"checkpoint_(\d+)_(\d+)\.pt", "epoch": r"checkpoint(\d+)\.pt"}
@@ -28,7 +33,7 @@ _NOT_OF_THE_MEAN = ("metrics", "val_loss", "best", "ema", "ema_fp32_params")
 _FEW_CHECKPOINTS = 3
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which checkpoints, and where the mean goes."""
     parser.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", help="checkpoints to average, in any order")
     parser.add_argument("--last", type=int, metavar="N", help="average the last N checkpoints of --dir instead")
@@ -44,7 +49,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Average and write; says what was averaged."""
     if args.checkpoints and (args.last is not None or args.dir is not None):
         raise UserError("give either checkpoints or --last N --dir DIR, not both")
@@ -146,10 +151,10 @@ def average(paths: list[str], output: str, quiet: bool = False) -> int:
 class _Mean:
     """A running sum of checkpoints of one model."""
 
-    def __init__(self):
-        self.paths = []
-        self.sums = {}  # float64, one for each distinct floating tensor, under the first of its names
-        self.last = None  # the checkpoint with the most updates, without its tensors
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.sums: dict[str, Tensor] = {}  # float64, each distinct floating tensor, under the first of its names
+        self.last: dict = {}  # the checkpoint with the most updates, without its tensors
 
     def add(self, path: str) -> None:
         """Load a checkpoint, compare it with the first, add its tensors."""
@@ -165,7 +170,7 @@ class _Mean:
             self._compare_tensors(path, model)
         for name, total in self.sums.items():
             total += model[name]
-        if self.last is None or num_updates(checkpoint) >= num_updates(self.last):
+        if not self.last or num_updates(checkpoint) >= num_updates(self.last):
             extra = checkpoint.get("extra_state") or {}
             checkpoint["extra_state"] = {name: value for name, value in extra.items() if name not in _NOT_OF_THE_MEAN}
             self.last = {
@@ -218,7 +223,7 @@ class _Mean:
                 if not same_bits(model[names[0]], model[name]):
                     raise UserError(f"{names[0]} and {name} are one tensor in {self.paths[0]}, but differ in {path}")
 
-    def _compare_fingerprints(self, path: str, name: str, fingerprint) -> None:
+    def _compare_fingerprints(self, path: str, name: str, fingerprint: "Tensor") -> None:
         from fairseq_alone.modules.filters import fingerprint_difference, read_fingerprint
 
         try:
@@ -234,7 +239,7 @@ class _Mean:
                 self._differ(path, f"the {label} of the filters ({name})", ours[setting], theirs[setting])
         raise UserError(f"the filters ({name}) differ between {self.paths[0]} and {path}, though their settings agree")
 
-    def _differ(self, path: str, what: str, ours, theirs) -> None:
+    def _differ(self, path: str, what: str, ours: object, theirs: object) -> NoReturn:
         raise UserError(
             f"the checkpoints do not belong together: {what} is {ours} in {self.paths[0]} and {theirs} in {path}"
         )

@@ -1,5 +1,8 @@
 """``fairseq-alone characters``: text as one token a character, and back."""
 
+import argparse
+from collections.abc import Callable, Iterator
+
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import clean_lines, write_lines
@@ -8,7 +11,7 @@ from fairseq_alone.text_files import clean_lines, write_lines
 SPACE = "▁"
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``characters``."""
     parser.usage = "fairseq-alone characters INPUT [INPUT ...] --output OUTPUT [OUTPUT ...] [--join] [--quiet]"
     parser.add_argument("input", nargs="+", metavar="INPUT", help="text, one sentence a line")
@@ -19,7 +22,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Write each OUTPUT."""
     if len(args.input) != len(args.output):
         raise UserError(f"--output has {len(args.output)} files for {len(args.input)}; give one for each")
@@ -29,7 +32,7 @@ def run(args) -> None:
         write_lines(target, converted(source, convert, args.quiet))
 
 
-def converted(path: str, convert, quiet: bool):
+def converted(path: str, convert: Callable[[str], str], quiet: bool) -> Iterator[str]:
     """Yield the clean lines of a file, each through ``convert``.
 
     Raises:

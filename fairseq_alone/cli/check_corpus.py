@@ -1,7 +1,9 @@
 """Check parallel corpora, and write a clean copy of them, before anything is trained on them."""
 
+import argparse
 import array
 import json
+from collections.abc import Iterator
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
@@ -11,7 +13,7 @@ from fairseq_alone.text_files import clean_lines, clean_text, new_text_files, nu
 LINES_SHOWN = 20
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fairseq-alone check-corpus`` to its parser."""
     # argparse would print PREFIX last, where --output would take it for one of its own.
     parser.usage = (
@@ -48,7 +50,7 @@ def add_arguments(parser):
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def read_tab_separated(path: str, quiet: bool, tell: bool = True):
+def read_tab_separated(path: str, quiet: bool, tell: bool = True) -> Iterator[tuple[str, str]]:
     """Yield pairs of clean strings, one for each line of a UTF-8 file with two columns, with constant memory.
 
     Raises:
@@ -105,7 +107,13 @@ def check(prefix: str, source_lang: str, target_lang: str, quiet: bool = True, t
 
 
 def write_clean(
-    prefix: str, source_lang: str, target_lang: str, output: str, dropped, quiet: bool = True, tsv: bool = False
+    prefix: str,
+    source_lang: str,
+    target_lang: str,
+    output: str,
+    dropped: array.array,
+    quiet: bool = True,
+    tsv: bool = False,
 ) -> dict:
     """Write the clean copy of a checked corpus under the prefix ``output``, without the pairs of ``dropped``.
 
@@ -171,7 +179,7 @@ def summary(report: dict) -> str:
     return text
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Run ``fairseq-alone check-corpus``."""
     reports = check_corpora(args.prefix, args.source_lang, args.target_lang, args.output, args.quiet, args.tsv)
     for report in reports:

@@ -28,7 +28,7 @@ def read_checkpoints(paths: list[str]) -> TrainingHistory:
         checkpoint = load_checkpoint(path, mmap=True)
         by_update[num_updates(checkpoint)] = _facts(checkpoint)
     validations = []
-    before = {}
+    before: dict = {}
     for update, (epoch, metric, value, criterion, meters) in sorted(by_update.items()):
         known = _part_values(metric, value, meters, before)
         if criterion in _PLAIN_CRITERIONS:
@@ -58,7 +58,7 @@ def _facts(checkpoint: dict) -> tuple:
     return epoch, metric, extra.get("val_loss"), name, meters
 
 
-def _part_values(metric: str, value: float | None, meters: dict, before: dict) -> dict[str, float]:
+def _part_values(metric: str, value: float | None, meters: dict, before: dict) -> dict[str, float | None]:
     """``loss`` and ``nll_loss`` of the validation whose metric has this value, as far as they are known."""
     if value is None:
         return {}

@@ -48,6 +48,7 @@ def tie_groups(path: str, checkpoint: dict) -> list[list[str]]:
     groups: dict[tuple, list[str]] = {}
     for name, tensor in model.items():
         module, tensor_name = split_name(name)
+        key: tuple
         if module in modules:
             key = ("tied", tensor_name)
         elif tensor.numel() == 0:

@@ -1,5 +1,6 @@
 """``fairseq-alone compare``: sizes, tying, perplexity, BLEU and time of trained runs in one table."""
 
+import argparse
 import json
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import write_text
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``compare``."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--examples", type=int, default=0, metavar="N", help="also show N translations; default: 0")
@@ -19,7 +20,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--output", metavar="FILE.md", help="also write what is printed to this file")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Print the table, or JSON, and write it where ``--output`` says."""
     if args.examples < 0:
         raise UserError(f"--examples must not be negative, got {args.examples}")
@@ -100,7 +101,7 @@ def _read_scores(path: str | None) -> dict:
             raise UserError(f"{path}: not JSON ({error}); run evaluate.sh again") from None
 
 
-def _known(name: str, form) -> Callable[[dict], str]:
+def _known(name: str, form: Callable[..., str]) -> Callable[[dict], str]:
     """A column that shows one value of a run, or ``-`` for what is not known."""
     return lambda result: "-" if result[name] is None else form(result[name])
 

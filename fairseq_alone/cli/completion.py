@@ -8,14 +8,14 @@ import argparse
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The shell."""
     parser.add_argument(
         "shell", choices=SHELLS, help='bash, for example: put eval "$(fairseq-alone completion bash)" into ~/.bashrc'
     )
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Print the script."""
     import shtab
 

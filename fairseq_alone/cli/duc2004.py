@@ -1,5 +1,6 @@
 """``fairseq-alone duc2004``: check a copy of the DUC 2004 task 1 test set, and write it as the recipe wants it."""
 
+import argparse
 import os
 
 from fairseq_alone.cli.headlines import normalize
@@ -15,7 +16,7 @@ HOW_TO_GET_IT = (
 )
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``duc2004``."""
     parser.add_argument(
         "folder",
@@ -30,7 +31,7 @@ def add_arguments(parser) -> None:
     )
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Check all files, then write them."""
     files = find_files(args.folder)
     require_writable("--references", args.references)

@@ -1,9 +1,11 @@
 """``fairseq-alone evaluate``: score a run of a recipe."""
 
+import argparse
+
 from fairseq_alone.cli.recipe_arguments import add_cpu, add_work_and_run, take_flags_after_dashes
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``evaluate``."""
     parser.usage = "fairseq-alone evaluate WORK RUN [flags] [-- FLAGS_OF_FAIRSEQ_GENERATE]"
     add_work_and_run(parser)
@@ -22,7 +24,7 @@ def add_arguments(parser) -> None:
     take_flags_after_dashes(parser)
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Evaluate."""
     from fairseq_alone.recipes.evaluate import EvaluateOptions, evaluate
 

@@ -2,12 +2,19 @@
 
 import logging
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
-def new_figure(height: float):
+
+def new_figure(height: float) -> tuple["Figure", "Axes"]:
     """A figure, 7 inches wide, and its axes.
 
     Raises:
@@ -26,7 +33,7 @@ def new_figure(height: float):
     return figure, figure.add_subplot()
 
 
-def set_log_scale(axes, labels: tuple[float, ...]) -> None:
+def set_log_scale(axes: "Axes", labels: tuple[float, ...]) -> None:
     """Make the vertical axis logarithmic, with plain numbers at these multiples of the powers of ten.
 
     Where fewer than three of them are in sight, round numbers are labelled instead. Call it after drawing.
@@ -34,7 +41,7 @@ def set_log_scale(axes, labels: tuple[float, ...]) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
     axes.set_yscale("log")
-    locator = LogLocator(subs=labels)
+    locator: Locator = LogLocator(subs=labels)
     low, high = axes.get_ylim()
     if sum(low <= tick <= high for tick in locator.tick_values(low, high)) < 3:
         locator = MaxNLocator(6)
@@ -52,7 +59,7 @@ def linear_axis_flattens(values: list[float]) -> bool:
     if values[0] <= 0:
         return False
 
-    def share_of_lower_half(scale) -> float:
+    def share_of_lower_half(scale: Callable[[float], float]) -> float:
         low, middle, high = (scale(value) for value in (values[0], values[len(values) // 2], values[-1]))
         return (middle - low) / (high - low) if high > low else 1.0
 
@@ -60,7 +67,7 @@ def linear_axis_flattens(values: list[float]) -> bool:
     return linear < 1 / 5 and share_of_lower_half(math.log) > 1.5 * linear
 
 
-def save_figure(figure, path: str, picture_format: str = "png") -> None:
+def save_figure(figure: "Figure", path: str, picture_format: str = "png") -> None:
     """Write a figure, whole or not at all."""
     with replaced_on_success(path) as part:
         figure.savefig(part, format=picture_format, dpi=150)

@@ -1,14 +1,19 @@
 """``fairseq-alone flags``: the plugin's own flags of fairseq's commands, which fairseq's ``--help`` does not show."""
 
+import argparse
 import dataclasses
 import difflib
 import json
 import shutil
 import textwrap
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from fairseq_alone import compat
 from fairseq_alone.errors import UserError
+
+if TYPE_CHECKING:
+    from fairseq_alone.flags import Flag
 
 _OPTION_OF_KIND = {"architecture": "--arch", "criterion": "--criterion", "optimizer": "--optimizer", "task": "--task"}
 
@@ -21,7 +26,7 @@ keeps it so.
 """
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to show, and how."""
     parser.add_argument(
         "name",
@@ -34,7 +39,7 @@ def add_arguments(parser) -> None:
     how.add_argument("--markdown", action="store_true", help="print Markdown, as in docs/flags.md")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Print the flags."""
     compat.require_fairseq()
     from fairseq_alone.flags import own_flags
@@ -66,12 +71,12 @@ def _require_known(name: str) -> None:
         raise UserError(f"this plugin has no architecture, criterion, optimizer or task '{name}'{hint}")
 
 
-def groups(flags: list) -> dict[str, list]:
+def groups(flags: list["Flag"]) -> dict[str, list["Flag"]]:
     """Flags by the title of their group: those that the same architectures take, or criterions ..., are one group."""
     everyone: dict[str, set[str]] = {}
     for flag in flags:
         everyone.setdefault(flag.kind, set()).update(flag.defaults)
-    found: dict[str, list] = {}
+    found: dict[str, list[Flag]] = {}
     for flag in flags:
         found.setdefault(_title(_OPTION_OF_KIND[flag.kind], list(flag.defaults), everyone[flag.kind]), []).append(flag)
     return found
@@ -89,7 +94,7 @@ def _title(option: str, takers: list[str], everyone: set[str]) -> str:
     return f"{option} " + ", ".join(takers)
 
 
-def text(grouped: dict[str, list], width: int) -> str:
+def text(grouped: dict[str, list["Flag"]], width: int) -> str:
     """For the screen: flag, default and meaning in columns, the meaning wrapped to ``width``."""
     rows = [(_flag(flag), *_default(flag)) for flags in grouped.values() for flag in flags]
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
@@ -108,7 +113,7 @@ def text(grouped: dict[str, list], width: int) -> str:
     return "\n".join(lines[:-1])
 
 
-def markdown(grouped: dict[str, list]) -> str:
+def markdown(grouped: dict[str, list["Flag"]]) -> str:
     """The same as a Markdown document."""
     lines = [_MARKDOWN_HEADER]
     for title, flags in grouped.items():
@@ -128,23 +133,23 @@ def markdown(grouped: dict[str, list]) -> str:
     return "\n".join(lines)
 
 
-def _takers(flags: list) -> str:
+def _takers(flags: list["Flag"]) -> str:
     """The names of what takes the flags of a group."""
     return ", ".join(flags[0].defaults)
 
 
-def _flag(flag) -> str:
+def _flag(flag: "Flag") -> str:
     return f"{flag.flag} {flag.values}".rstrip()
 
 
-def _default(flag) -> tuple[str, str]:
+def _default(flag: "Flag") -> tuple[str, str]:
     """The default that most have, and in words those of the others."""
     shown = {name: _value(value) for name, value in flag.defaults.items()}
     usual = Counter(shown.values()).most_common(1)[0][0]
     return usual, ", ".join(f"{name}: {value}" for name, value in shown.items() if value != usual)
 
 
-def _value(value) -> str:
+def _value(value: object) -> str:
     if value is None:
         return "not set"
     if isinstance(value, bool):

@@ -1,9 +1,11 @@
 """``fairseq-alone generate``: headlines of the desired lengths."""
 
+import argparse
+
 from fairseq_alone.cli.recipe_arguments import add_cpu, add_work_and_run, take_flags_after_dashes
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``generate``."""
     parser.usage = "fairseq-alone generate WORK RUN [flags] [-- FLAGS_OF_FAIRSEQ_GENERATE]"
     add_work_and_run(parser)
@@ -21,7 +23,7 @@ def add_arguments(parser) -> None:
     take_flags_after_dashes(parser)
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Generate."""
     from fairseq_alone.recipes.generate_headlines import GenerateOptions, generate_headlines
 

@@ -72,12 +72,13 @@ class Generated:
         """
         missing = sorted(set(range(len(lines))) - set(numbers))
         place = place_of(self.texts(letter), lines)
-        problem = {
+        problems: dict[str | None, str] = {
             MOVED: f"the {letter}- lines of {self.path} are in {path}, but in other lines; give the text that the "
             "binarised data was made from (check-corpus drops pairs: then it is its copy)",
             OTHER: f"the {letter}- lines of {self.path} are another text than {path}; give the text that the "
             "binarised data was made from",
-        }.get(place)
+        }
+        problem = problems.get(place)
         if len(numbers) != len(lines):
             problem = problem or _problem_of_counts(len(lines) - len(numbers), missing, place, path)
             raise UserError(

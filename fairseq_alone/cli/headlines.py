@@ -1,8 +1,10 @@
 """``fairseq-alone headlines``: pairs of sentence and headline in the one form that the recipe trains on."""
 
+import argparse
 import itertools
 import json
 import os
+from collections.abc import Iterable, Iterator
 
 from fairseq_alone.cli.characters import SPACE
 from fairseq_alone.cli.check_corpus import sides
@@ -14,7 +16,7 @@ from fairseq_alone.text_files import clean_lines, new_text_files
 UNKNOWN = "<unk>"
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``headlines``."""
     # argparse would print PREFIX last, where --output would take it for one of its own.
     parser.usage = (
@@ -49,7 +51,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Write both files of each PREFIX2 and print the counts."""
     if len(args.prefix) != len(args.output):
         raise UserError(f"--output has {len(args.output)} prefixes for {len(args.prefix)}; give one for each")
@@ -69,19 +71,20 @@ def run(args) -> None:
         print(json.dumps(report) if args.json else summary(report))
 
 
-def read_pairs(paths: list[str], quiet: bool):
+def read_pairs(paths: list[str], quiet: bool) -> Iterator[tuple[str, str]]:
     """Yield ``(sentence, headline)``.
 
     Raises:
         UserError: a file cannot be read, or one has more lines than the other.
     """
-    for pair in itertools.zip_longest(*(clean_lines(path, quiet) for path in paths)):
-        if None in pair:
+    sentences, headlines = (clean_lines(path, quiet) for path in paths)
+    for sentence, headline in itertools.zip_longest(sentences, headlines):
+        if sentence is None or headline is None:
             raise UserError(f"{' and '.join(paths)} do not have as many lines; run check-corpus first")
-        yield pair
+        yield sentence, headline
 
 
-def write_normalized(pairs, paths: list[str], lowercase: bool, drop_unknown: bool) -> dict:
+def write_normalized(pairs: Iterable[tuple[str, str]], paths: list[str], lowercase: bool, drop_unknown: bool) -> dict:
     """Write the normalised pairs into two files, which appear together.
 
     Returns:

@@ -1,11 +1,12 @@
 """``fairseq-alone language-models``: the five models of the language model recipe's table."""
 
+import argparse
 from pathlib import Path
 
 from fairseq_alone.cli.recipe_arguments import add_cpu, take_flags_after_dashes
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``language-models``."""
     parser.usage = "fairseq-alone language-models WORK CORPUS [flags] [-- FLAGS_OF_FAIRSEQ_TRAIN]"
     parser.add_argument("work", metavar="WORK", help="folder for everything")
@@ -20,7 +21,7 @@ def add_arguments(parser) -> None:
     take_flags_after_dashes(parser)
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Do all of it."""
     from fairseq_alone.recipes.five_language_models import five_language_models
     from fairseq_alone.recipes.train_options import TrainOptions

@@ -1,12 +1,17 @@
 """``fairseq-alone plot``: validation loss against updates, one line for each run (the paper's Figure 4)."""
 
+import argparse
 import os
+from typing import TYPE_CHECKING
 
 from fairseq_alone.cli.figures import linear_axis_flattens, new_figure, save_figure, set_log_scale
 from fairseq_alone.cli.trained_run import RUN_HELP, find_run, read_history, run_names
 from fairseq_alone.cli.training_log import Validation
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _X = {"updates": "updates", "epochs": "epochs", "hours": "hours of training"}
 _Y = {
@@ -20,7 +25,7 @@ _WHOLE_NUMBERS = ("updates", "epochs")
 _FORMATS = ("pdf", "png", "svg")
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``plot``."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--output", required=True, metavar="FILE", help="picture to write: .png, .svg or .pdf")
@@ -45,7 +50,7 @@ def add_arguments(parser) -> None:
     )
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Draw and write the picture."""
     picture_format = os.path.splitext(args.output)[1].lstrip(".").lower()
     if picture_format not in _FORMATS:
@@ -82,10 +87,12 @@ def _points(path: str, validations: list[Validation], x: str, y: str) -> tuple[l
     if not known:
         flag = f"--x {x}" if all(pair[0] is None for pair in pairs) else f"--y {y}"
         raise UserError(f"{flag}: {path} does not tell; a log of --log-format json, simple or tqdm does")
-    return tuple(map(list, zip(*known, strict=True)))
+    return [pair[0] for pair in known], [pair[1] for pair in known]
 
 
-def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_scale: bool | None, title: str | None):
+def draw(
+    curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_scale: bool | None, title: str | None
+) -> "Figure":
     """A matplotlib figure with one line for each ``(name, xs, ys)``. Needs no screen.
 
     Args:
@@ -101,8 +108,15 @@ def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_s
     markers = "osD^vP*X"
     for number, (name, xs, ys) in enumerate(curves):
         # Markers tell the lines apart in black and white, too. A point alone is all there is to see of its line.
-        marker = {"marker": markers[number % len(markers)], "markersize": 4 if len(xs) > 1 else 7}
-        axes.plot(xs, ys, label=name, linewidth=1.5, markevery=max(1, len(xs) // 25), **marker)
+        axes.plot(
+            xs,
+            ys,
+            label=name,
+            linewidth=1.5,
+            marker=markers[number % len(markers)],
+            markersize=4 if len(xs) > 1 else 7,
+            markevery=max(1, len(xs) // 25),
+        )
     if log_scale is None:
         log_scale = linear_axis_flattens([y for _, _, ys in curves for y in ys])
     if log_scale:
@@ -113,7 +127,7 @@ def draw(curves: list[tuple[str, list, list]], x_label: str, y_label: str, log_s
         if len(positions) == 1:
             # Else there would be several ticks within one number.
             axes.set_xlim(min(positions) - 1, max(positions) + 1)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

@@ -15,7 +15,7 @@ has the form of those in fairseq_alone/recipes/presets/, and is copied to WORK/p
 """
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``prepare``."""
     parser.usage = "fairseq-alone prepare WORK [CORPUS ...] [flags]"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -48,7 +48,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check the names and print the settings; do nothing")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Prepare."""
     from fairseq_alone.recipes.prepare import prepare
     from fairseq_alone.recipes.prepare_options import PrepareOptions

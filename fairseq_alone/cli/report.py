@@ -1,8 +1,11 @@
 """``fairseq-alone report``: sizes and settings of checkpoints, side by side."""
 
+import argparse
+import functools
 import json
 import os
 import re
+from collections.abc import Callable
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli.checkpoints import (
@@ -24,13 +27,13 @@ _NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._fl
 _SQUARE = "square"
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The checkpoints, and for whom to print."""
     parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoints, one column each")
     parser.add_argument("--json", action="store_true", help="print a list with one object for each checkpoint")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Print the report."""
     descriptions = [describe(path) for path in args.checkpoints]
     print(json.dumps(descriptions, indent=2) if args.json else _table(descriptions))
@@ -165,13 +168,13 @@ def _table(descriptions: list[dict]) -> str:
     names = _column_names([description["path"] for description in descriptions])
     rows = [["", *names]]
 
-    def add(label: str, cell) -> None:
+    def add(label: str, cell: Callable[[dict], str | None]) -> None:
         cells = [cell(description) for description in descriptions]
         if any(text is not None for text in cells):
             rows.append([label, *("-" if text is None else text for text in cells)])
 
     for setting, label in rows_of_settings().items():
-        add(label, lambda description, setting=setting: _setting_text(description["settings"][setting]))
+        add(label, functools.partial(_setting_text, setting))
     add("updates", lambda description: f"{description['updates']:,}")
     add(
         "mean of checkpoints",
@@ -183,7 +186,7 @@ def _table(descriptions: list[dict]) -> str:
     for group in ("encoder", "decoder", "other", "total"):
         show = group != "other" or any(description["parameters"]["other"] for description in descriptions)
         if show:
-            add(f"{group} parameters", lambda description, group=group: f"{description['parameters'][group]:,}")
+            add(f"{group} parameters", functools.partial(_parameters_text, group))
     add("model in the file, MB", lambda description: f"{description['model_bytes'] / 1e6:.2f}")
     add("file, MB", lambda description: f"{description['file_bytes'] / 1e6:.2f}")
 
@@ -202,7 +205,12 @@ def _table(descriptions: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def _setting_text(value) -> str | None:
+def _parameters_text(group: str, description: dict) -> str:
+    return f"{description['parameters'][group]:,}"
+
+
+def _setting_text(setting: str, description: dict) -> str | None:
+    value = description["settings"][setting]
     if isinstance(value, dict):  # the vocabularies
         sizes = {size for size in value.values() if size is not None}
         return f"{sizes.pop():,}" if len(sizes) == 1 else f"{value['source']:,} / {value['target']:,}"

@@ -3,10 +3,12 @@
 Takase and Okazaki (NAACL 2019) re-rank 20 headlines so; the ALONE paper (section 3.3) does the same.
 """
 
+import argparse
 import json
 import math
 import os
 import re
+from collections.abc import Callable
 from functools import cache
 
 from tqdm import tqdm
@@ -20,7 +22,7 @@ from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_li
 _WORD = re.compile(r"[^\W_]+")
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``rerank``."""
     parser.add_argument("--generated", required=True, metavar="FILE", help="fairseq-generate's output with --nbest")
     parser.add_argument("--source", required=True, metavar="FILE", help="untokenised source sentences, one a line")
@@ -30,7 +32,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Choose, write, print counts."""
     require_apart([("--output", args.output), ("--first", args.first)], [args.generated, args.source])
     sources = read_lines(args.source)
@@ -87,7 +89,7 @@ def read_nbest(path: str, source: str, sources: list[str]) -> list[list[tuple[fl
     return [sorted(found[sentence], key=lambda scored: -scored[0]) for sentence in range(len(sources))]
 
 
-def rerank(source: str, nbest: list[tuple[float, str]], stem) -> str:
+def rerank(source: str, nbest: list[tuple[float, str]], stem: Callable[[str], str]) -> str:
     """The hypothesis with the most content words of ``source``; among equals, the one with the best score.
 
     Args:
@@ -99,7 +101,7 @@ def rerank(source: str, nbest: list[tuple[float, str]], stem) -> str:
     return max(nbest, key=lambda scored: (len(words & content_words(scored[1], stem)), scored[0]))[1]
 
 
-def content_words(text: str, stem) -> set[str]:
+def content_words(text: str, stem: Callable[[str], str]) -> set[str]:
     """The stems of the words that carry meaning, each once.
 
     A word is a run of letters and digits, in lower case. It counts if it has two or more characters, a letter among
@@ -133,7 +135,7 @@ def stop_words() -> frozenset[str]:
         return frozenset(line.strip() for line in file)
 
 
-def stemmer():
+def stemmer() -> Callable[[str], str]:
     """A function from a lower-case word to its Porter stem, which remembers what it has stemmed.
 
     Raises:

@@ -1,5 +1,6 @@
 """``fairseq-alone rouge``: ROUGE-1, -2 and -L by the original script, ROUGE-1.5.5.pl, as DUC 2004 task 1 was scored."""
 
+import argparse
 import json
 import os
 import re
@@ -34,7 +35,7 @@ while (<>) { my ($word, $lemma) = split; $database{$word} = $lemma if defined $l
 _WORD_LISTS = ("adj.exc", "adv.exc", "noun.exc", "verb.exc")
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``rouge``."""
     parser.add_argument("--hypotheses", required=True, metavar="FILE", help="the headlines, one a line")
     add_references(parser)
@@ -42,7 +43,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
-def add_references(parser) -> None:
+def add_references(parser: argparse.ArgumentParser) -> None:
     """Add ``--references``, ``--bytes`` and ``--strict``, which the commands that call ROUGE share."""
     parser.add_argument(
         "--references",
@@ -61,7 +62,7 @@ def add_references(parser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse empty references (and --source), not just count")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Score, print, write."""
     require_apart([("--output", args.output)], [args.hypotheses, *args.references])
     hypotheses = read_lines(args.hypotheses)

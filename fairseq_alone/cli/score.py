@@ -1,7 +1,10 @@
 """``fairseq-alone score``: BLEU and chrF of fairseq-generate's output, on detokenised text, every sentence counted."""
 
+import argparse
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 from tqdm import tqdm
 
@@ -11,7 +14,7 @@ from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_json, write_lines
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``score``."""
     parser.add_argument("--generated", required=True, metavar="FILE", help="the output of fairseq-generate")
     parser.add_argument("--reference", required=True, metavar="FILE", help="untokenised references, one a line")
@@ -37,7 +40,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Score, print, and write the files that were asked for."""
     if args.examples < 0:
         raise UserError(f"--examples must not be negative, got {args.examples}")
@@ -94,7 +97,7 @@ def corpus_scores(hypotheses: list[str], references: list[str]) -> dict:
     """
     from sacrebleu.metrics import BLEU, CHRF
 
-    scores = {}
+    scores: dict[str, Any] = {}
     for name, metric in (("BLEU", BLEU()), ("chrF", CHRF())):
         score = metric.corpus_score(hypotheses, [references]).score
         scores[name] = {"score": score, "signature": metric.get_signature().format()}
@@ -142,7 +145,7 @@ def join_sentencepiece(text: str) -> str:
 JOIN_SUBWORDS = {"none": lambda text: text, "sentencepiece": join_sentencepiece, "subword-nmt": join_bpe}
 
 
-def moses_detokenizer(language: str):
+def moses_detokenizer(language: str) -> Callable[[str], str]:
     """A function from tokens in one string to running text, by sacremoses's rules for ``language``."""
     from sacremoses import MosesDetokenizer
 

@@ -1,6 +1,8 @@
 """``fairseq-alone score-headlines``: ROUGE and length control of generated headlines, beside a lead baseline."""
 
+import argparse
 import json
+from collections.abc import Callable
 
 from tqdm import tqdm
 
@@ -14,7 +16,7 @@ from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_js
 _LEFT_ALIGNED = 1
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``score-headlines``."""
     parser.add_argument(
         "--headlines",
@@ -34,7 +36,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Score, print, write, draw."""
     inputs = [args.source, *args.references, *(path for _, _, path in args.headlines)]
     require_apart([("--output", args.output), ("--plot", args.plot)], inputs)
@@ -147,15 +149,19 @@ def length_statistics(lines: list[str], desired: list[int] | None) -> dict:
     return statistics
 
 
-def _number(key: str, form: str):
+def _number(key: str, form: str) -> Callable[[dict], str]:
     """A function from a result to the text of one of its numbers, '-' if there is none."""
     return lambda result: "-" if result[key] is None else form.format(result[key])
 
 
-_COLUMNS = {
+def _recall(measure: str) -> Callable[[dict], str]:
+    return lambda result: f"{100 * result[measure]['recall']:.2f}"
+
+
+_COLUMNS: dict[str, Callable[[dict], object]] = {
     "headlines": lambda result: result["headlines"],
     "desired": lambda result: {None: "free", 0: "reference"}.get(result["desired_length"], result["desired_length"]),
-    **{name: lambda result, name=name: f"{100 * result[name]['recall']:.2f}" for name in MEASURES},
+    **{name: _recall(name) for name in MEASURES},
     "mean length": _number("mean_length", "{:.1f}"),
     "variance": _number("length_variance", "{:.2f}"),
     "mean difference": _number("mean_absolute_difference", "{:.2f}"),
@@ -193,7 +199,7 @@ def plot(path: str, systems: list[tuple[int | None, list[str]]], name: str) -> N
         axes.hist(lengths, edges, weights=share, alpha=0.6, color=f"C{number}", label=label)
         if length:
             axes.axvline(length, color=f"C{number}", linestyle="--", linewidth=1)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("length of the headline (characters)")
     axes.set_ylabel("share of the headlines")
     # Above the axes: at the end of the axis it would hide the longest headlines.

@@ -1,5 +1,6 @@
 """``fairseq-alone train``: train one model on what ``prepare`` left in a folder."""
 
+import argparse
 import textwrap
 
 from fairseq_alone.cli.recipe_arguments import add_cpu, add_work_and_run, take_flags_after_dashes
@@ -18,10 +19,8 @@ Defaults are those of the preset: fairseq_alone/recipes/presets/*.toml, or WORK/
 """
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``train``."""
-    import argparse
-
     parser.usage = "fairseq-alone train WORK RUN [flags] [-- FLAGS_OF_FAIRSEQ_TRAIN]"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = textwrap.dedent(_EPILOG)
@@ -58,7 +57,7 @@ def add_arguments(parser) -> None:
     take_flags_after_dashes(parser)
 
 
-def run(args) -> None:
+def run(args: argparse.Namespace) -> None:
     """Train."""
     from fairseq_alone.recipes.execute import NORMAL, QUIET, VERBOSE, execute
     from fairseq_alone.recipes.train import plan_training, printed

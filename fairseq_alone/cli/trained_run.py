@@ -78,7 +78,7 @@ def read_history(run: TrainedRun) -> TrainingHistory:
         except UserError:
             if not run.checkpoints:
                 raise
-    if not run.checkpoints or (log and any(validation.nll is not None for validation in log.validations)):
+    if log is not None and (not run.checkpoints or any(validation.nll is not None for validation in log.validations)):
         return log
     history = read_checkpoints(list(run.checkpoints))
     if log is None:

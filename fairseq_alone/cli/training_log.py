@@ -5,6 +5,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from fairseq_alone.errors import UserError
 
@@ -16,6 +17,10 @@ _TEXT = re.compile(r"(?:^\ufeff?|\| )epoch (\d+) \| (?:valid on '([^']+)' subset
 _SAVED = re.compile(r"Saved checkpoint .*\(epoch (\d+) @ (\d+) updates, score ([-\d.e+]+)\)")
 _METRIC = re.compile(r"'best_checkpoint_metric': '(\w+)'")
 _PARAMETERS = re.compile(r"num\. shared model params: .*\(num\. trained: ([\d,]+)\)")
+
+
+# Epoch, loss, nll and ppl of a validation.
+_Reported = tuple[int, float, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ def read_training_log(path: str) -> TrainingHistory:
     if not os.path.isfile(path):
         raise UserError(f"{path}: there is no such log")
     epochs = {}  # epoch -> (updates, seconds)
-    reported: dict[str, dict[int, tuple]] = {}  # validation set -> update -> (epoch, loss, nll, ppl)
-    saved = {}  # the same, of the messages about checkpoints
+    reported: dict[str, dict[int, _Reported]] = {}  # by validation set and update
+    saved: dict[int, _Reported] = {}  # the same, of the messages about checkpoints
     metric, parameters = "loss", None
     with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
@@ -96,8 +101,8 @@ def read_training_log(path: str) -> TrainingHistory:
         )
     return TrainingHistory(
         validations=[
-            Validation(epoch, update, *values, _seconds_until(update, epochs) / 3600 if epochs else None)
-            for update, (epoch, *values) in sorted(validations.items())
+            Validation(epoch, update, loss, nll, ppl, _seconds_until(update, epochs) / 3600 if epochs else None)
+            for update, (epoch, loss, nll, ppl) in sorted(validations.items())
         ],
         updates=max([updates for updates, _ in epochs.values()] + list(validations)),
         train_seconds=sum(seconds for _, seconds in epochs.values()) if epochs else None,
@@ -127,12 +132,11 @@ def _report(line: str) -> tuple[str | None, int, dict[str, float]]:
         if subset is None:
             return None, 0, {}
         values, epoch = {name.removeprefix(f"{subset}_"): value for name, value in report.items()}, report["epoch"]
-    numbers = {name: _number(value) for name, value in values.items()}
-    numbers = {name: number for name, number in numbers.items() if number is not None}
+    numbers = {name: number for name, value in values.items() if (number := _number(value)) is not None}
     return (subset if "num_updates" in numbers else None), epoch, numbers
 
 
-def _number(text) -> float | None:
+def _number(text: Any) -> float | None:
     try:
         return float(text)
     except (TypeError, ValueError):

@@ -1,16 +1,22 @@
 """What the criterions with the augmented loss share: forward pass, penalty and logging."""
 
 import math
+from typing import Any, Self
 
+from fairseq.criterions import FairseqCriterion
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
+from fairseq.data import Dictionary
 from fairseq.logging import metrics
+from fairseq.tasks import FairseqTask
+from torch import Tensor, nn
 
+from fairseq_alone.criterions.augmented_loss_flags import AugmentedLossFlags
 from fairseq_alone.criterions.augmented_loss_target import AugmentedLossTarget, input_matrix
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.augmented_loss import augmented_loss
 
 
-class AugmentedLossMixin:
+class AugmentedLossMixin(FairseqCriterion):
     """Adds ``gamma * tau * KL(softmax(L l_target / tau) || softmax(logits / tau))`` to a cross-entropy criterion.
 
     ``L`` is the matrix that embeds the decoder's input words, unless the flags choose another target space. The penalty
@@ -18,14 +24,16 @@ class AugmentedLossMixin:
     the criterion is the one it extends.
     """
 
+    _num_updates: int | None
+
     @classmethod
-    def build_criterion(cls, cfg, task):
+    def build_criterion(cls, cfg: Any, task: FairseqTask) -> Self:
         """Build the criterion from its flags. Raises UserError, which names the flag."""
         criterion = super().build_criterion(cfg, task)
         criterion.set_up_augmented_loss(cfg, task.target_dictionary)
         return criterion
 
-    def set_up_augmented_loss(self, flags, dictionary) -> None:
+    def set_up_augmented_loss(self, flags: AugmentedLossFlags, dictionary: Dictionary) -> None:
         """Check and keep the flags of :class:`~fairseq_alone.criterions.augmented_loss_flags.AugmentedLossFlags`."""
         weight = flags.augmented_loss_weight
         if not 0.0 <= weight < float("inf"):
@@ -39,7 +47,7 @@ class AugmentedLossMixin:
         self.augmented_loss_target = AugmentedLossTarget(flags, dictionary)
         self._num_updates = None
 
-    def check_model(self, model) -> None:
+    def check_model(self, model: nn.Module) -> None:
         """Raise UserError for a model whose output layer is split; called before the training."""
         if getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None:
             raise UserError(
@@ -58,13 +66,15 @@ class AugmentedLossMixin:
             return self.temperature_schedule.end
         return self.temperature_schedule.at(self._num_updates or 0)
 
-    def forward(self, model, sample, reduce=True):
+    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
         """Return the loss, the sample size and the numbers to log; see fairseq's criterions."""
         loss, sample_size, logging_output = super().forward(model, sample, reduce=reduce)
         logging_output.update(self._parts)
         return loss, sample_size, logging_output
 
-    def compute_loss(self, model, net_output, sample, reduce=True):
+    def compute_loss(
+        self, model: Any, net_output: tuple, sample: dict[str, Any], reduce: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """The whole loss, and the cross-entropy in it; the parts are kept for the log."""
         loss, nll_loss = super().compute_loss(model, net_output, sample, reduce=reduce)
         self._parts = {"nll_loss": nll_loss.data}
@@ -72,7 +82,7 @@ class AugmentedLossMixin:
             augmented = self.compute_augmented_loss(model, net_output, sample, reduce=reduce)
             loss = loss + self.augmented_loss_weight * self.augmented_loss_temperature * augmented.view_as(loss)
             self._parts["augmented_loss"] = augmented.data
-        output_layer = getattr(getattr(model, "decoder", None), "output_projection", None)
+        output_layer: Any = getattr(getattr(model, "decoder", None), "output_projection", None)
         if reduce and hasattr(output_layer, "penalty"):
             # The trainer divides by the sample size. Values of single tokens (reduce=False) have no share in it.
             sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
@@ -81,7 +91,9 @@ class AugmentedLossMixin:
             self._parts["projection_penalty"] = penalty.data
         return loss, nll_loss
 
-    def compute_augmented_loss(self, model, net_output, sample, reduce=True):
+    def compute_augmented_loss(
+        self, model: Any, net_output: tuple, sample: dict[str, Any], reduce: bool = True
+    ) -> Tensor:
         """The divergence from the target distributions, not yet weighted: a sum, or one value for each token."""
         logits, targets = net_output[0], model.get_targets(sample, net_output)
         prefix = getattr(self, "ignore_prefix_size", 0)
@@ -99,7 +111,7 @@ class AugmentedLossMixin:
         return values.sum() if reduce else values
 
     @classmethod
-    def reduce_metrics(cls, logging_outputs) -> None:
+    def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log the loss, its cross-entropy with perplexity, and the other parts, all in base 2."""
         LabelSmoothedCrossEntropyCriterion.reduce_metrics(logging_outputs)
         for part, size in (("augmented_loss", "ntokens"), ("projection_penalty", "sample_size")):

@@ -1,8 +1,13 @@
 """The space that the target distributions of the augmented loss live in."""
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import torch
+from fairseq.data import Dictionary
 from torch import Tensor, nn
 
+from fairseq_alone.criterions.augmented_loss_flags import AugmentedLossFlags
 from fairseq_alone.criterions.word_vectors import coverage, read_word_vectors
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.modules.kept_matrix import AveragedMatrix, RefreshedMatrix
@@ -21,13 +26,16 @@ class AugmentedLossTarget(nn.Module):
         UserError: flags contradict each other or are outside their range, or the vectors cannot be used.
     """
 
-    def __init__(self, flags, dictionary):
+    vectors: Tensor | None
+    covered: Tensor | None
+
+    def __init__(self, flags: AugmentedLossFlags, dictionary: Dictionary):
         super().__init__()
         self.gradient = flags.augmented_loss_target_gradient
         self._kept: RefreshedMatrix | AveragedMatrix | None = None
         self.register_buffer("vectors", None, persistent=False)
         self.register_buffer("covered", None, persistent=False)
-        chosen = {
+        chosen: dict[str, Any] = {
             "refresh": flags.augmented_loss_target_refresh,
             "decay": flags.augmented_loss_target_decay,
             "vectors": flags.augmented_loss_target_vectors,
@@ -52,7 +60,7 @@ class AugmentedLossTarget(nn.Module):
         if chosen["vectors"]:
             self._read_vectors(chosen["vectors"], least, dictionary)
 
-    def matrix(self, current, num_updates: int, training: bool) -> Tensor:
+    def matrix(self, current: Callable[[], Tensor], num_updates: int, training: bool) -> Tensor:
         """The matrix (V, D); it carries a gradient only with ``--augmented-loss-target-gradient``.
 
         Args:
@@ -71,14 +79,15 @@ class AugmentedLossTarget(nn.Module):
             return values
         return values * self.covered.to(targets.device)[targets]
 
-    def _apply(self, fn, *args, **kwargs):
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Self:
         vectors = self.vectors
         super()._apply(fn, *args, **kwargs)
         if vectors is not None:
+            assert self.vectors is not None  # it was converted
             self.vectors = vectors.to(self.vectors.device)  # with --fp16, criterions are converted to half
         return self
 
-    def _read_vectors(self, path: str, least: float, dictionary) -> None:
+    def _read_vectors(self, path: str, least: float, dictionary: Dictionary) -> None:
         self.vectors, self.covered = read_word_vectors(path, dictionary)
         share = coverage(self.covered, dictionary)
         if share < least:
@@ -88,12 +97,12 @@ class AugmentedLossTarget(nn.Module):
             )
 
 
-def input_matrix(model) -> Tensor:
+def input_matrix(model: Any) -> Tensor:
     """The matrix (V, D) that embeds the decoder's input words, stored or computed.
 
     It carries a gradient when gradients are enabled. Raises UserError for an adaptive input, which has no such matrix.
     """
-    embedding = getattr(model.decoder, "embed_tokens", None)
+    embedding: Any = getattr(model.decoder, "embed_tokens", None)
     matrix = embedding.matrix() if hasattr(embedding, "matrix") else getattr(embedding, "weight", None)
     if matrix is None:
         raise UserError("--augmented-loss-weight needs one embedding matrix, but this decoder has none")

@@ -1,13 +1,14 @@
 """Pre-trained word vectors in the text format of word2vec, for the vocabulary of a model."""
 
 import torch
+from fairseq.data import Dictionary
 from torch import Tensor
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.text_files import numbered_lines
 
 
-def read_word_vectors(path: str, dictionary) -> tuple[Tensor, Tensor]:
+def read_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
     """Read the vectors of a dictionary's words.
 
     A line holds a word and its values, separated by spaces; a first line with two numbers is a header. Words that are
@@ -45,7 +46,7 @@ def read_word_vectors(path: str, dictionary) -> tuple[Tensor, Tensor]:
     return matrix, covered
 
 
-def coverage(covered: Tensor, dictionary) -> float:
+def coverage(covered: Tensor, dictionary: Dictionary) -> float:
     """The share of the training text's running words, special symbols left out, that have a vector: from 0 to 1."""
     counts = torch.tensor(dictionary.count, dtype=torch.float64)
     counts[: dictionary.nspecial] = 0

@@ -4,10 +4,13 @@
 import functools
 import logging
 import re
+from argparse import Namespace
 from dataclasses import dataclass
 from typing import Optional  # fairseq makes a flag of Optional[int], not of int | None
 
+from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
+from torch import Tensor
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
@@ -114,7 +117,7 @@ class AloneFamily(EmbeddingFamily):
     }
 
     @classmethod
-    def fill_defaults(cls, args, shape: str) -> None:
+    def fill_defaults(cls, args: Namespace, shape: str) -> None:
         """Fill in the flags that were not given. With ``--alone-share`` the sizes that follow from it stay None."""
         if getattr(args, "alone_share", None) is None:
             super().fill_defaults(args, shape)
@@ -128,7 +131,7 @@ class AloneFamily(EmbeddingFamily):
         return {"alone_share": share}
 
     @classmethod
-    def describe(cls, tensors) -> dict | None:
+    def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
         """Sizes from the network's matrices, settings of the filters from their fingerprint."""
         layers = [tensors[name] for name in ("w1", "w2", "w3") if name in tensors]
         fingerprint = tensors.get("filters.filter_version")
@@ -155,7 +158,9 @@ class AloneFamily(EmbeddingFamily):
         return f"{settings['filter']}, free rows" if settings["free_rows"] else settings["filter"]
 
     @classmethod
-    def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> AloneEmbedding:
+    def build_from_flags(
+        cls, args: Namespace, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int
+    ) -> AloneEmbedding:
         """Build an ALONE embedding from the ``--alone-`` flags."""
         sizes = _sizes(args, num_embeddings, embed_dim)
         defaults = cls.flags()
@@ -190,11 +195,12 @@ class AloneFamily(EmbeddingFamily):
         )
         embedding.rebuild = args.alone_rebuild
         for layer in embedding.layers:
-            layer.param_group = EMBEDDING_NETWORK
+            # fairseq's mark on a parameter; torch does not know it.
+            layer.param_group = EMBEDDING_NETWORK  # type: ignore[attr-defined]
         return embedding
 
     @classmethod
-    def check_dictionary(cls, embedding, args, dictionary) -> None:
+    def check_dictionary(cls, embedding: AloneEmbedding, args: Namespace, dictionary: Dictionary) -> None:
         """Warn when free rows would go to rare words."""
         warn_unless_sorted(dictionary, embedding.free.band_ends)
 
@@ -205,7 +211,7 @@ def _warn_once(message: str) -> None:
     logger.warning(message)
 
 
-def _sizes(args, num_embeddings: int, embed_dim: int) -> AloneBudget:
+def _sizes(args: Namespace, num_embeddings: int, embed_dim: int) -> AloneBudget:
     share, rows = args.alone_share, args.alone_free_rows
     if share is None:
         base_dim = embed_dim if args.alone_base_dim is None else args.alone_base_dim
@@ -236,15 +242,18 @@ def free_rows(text: str, embed_dim: int) -> list[tuple[int, int]]:
     """
     if text == "0":
         return []
-    bands = [re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", band) for band in text.split(",")]
-    if not all(bands):
-        raise SettingError("free_rows", f"must be like 2000 or 2000,4500x64, got '{text}'")
-    return [(int(band[1]), int(band[2] or embed_dim)) for band in bands]
-
-
-def _written_free_rows(tensors: dict) -> str | None:
-    """The free rows as ``--alone-free-rows`` writes them, without the width where it is D_e."""
     bands = []
+    for written in text.split(","):
+        band = re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", written)
+        if band is None:
+            raise SettingError("free_rows", f"must be like 2000 or 2000,4500x64, got '{text}'")
+        bands.append((int(band[1]), int(band[2] or embed_dim)))
+    return bands
+
+
+def _written_free_rows(tensors: dict[str, Tensor]) -> str | None:
+    """The free rows as ``--alone-free-rows`` writes them, without the width where it is D_e."""
+    bands: list[str] = []
     while f"free.bands.{len(bands)}.rows" in tensors:
         num_rows, width = tensors[f"free.bands.{len(bands)}.rows"].shape
         narrow = f"free.bands.{len(bands)}.projection" in tensors

@@ -2,11 +2,14 @@
 # ruff: noqa: UP045
 
 import os
+from argparse import Namespace
 from dataclasses import dataclass
 from typing import Optional  # fairseq makes a flag of Optional[str], not of str | None
 
 import torch
+from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
+from torch import Tensor
 
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
@@ -40,7 +43,9 @@ class CodeFamily(EmbeddingFamily):
     report_rows = {"code_codebooks": "M codebooks of codes", "code_size": "c vectors each"}
 
     @classmethod
-    def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> CodeEmbedding:
+    def build_from_flags(
+        cls, args: Namespace, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int
+    ) -> CodeEmbedding:
         """Build an embedding with random codes; :meth:`check_dictionary` reads those of a file."""
         return CodeEmbedding(
             num_embeddings,
@@ -62,7 +67,7 @@ class CodeFamily(EmbeddingFamily):
         return {"codes_num_codebooks": books, "codes_codebook_size": size}
 
     @classmethod
-    def describe(cls, tensors) -> dict | None:
+    def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
         """Sizes from the codes and the codebooks."""
         if not {"codes", "codebooks"} <= tensors.keys():
             return None
@@ -71,7 +76,7 @@ class CodeFamily(EmbeddingFamily):
         return {"vocabulary": vocabulary, "embed_dim": embed_dim, **sizes}
 
     @classmethod
-    def check_dictionary(cls, embedding, args, dictionary) -> None:
+    def check_dictionary(cls, embedding: CodeEmbedding, args: Namespace, dictionary: Dictionary) -> None:
         """Read the codes of ``--codes-file``. A model that is loaded from a checkpoint does not need the file."""
         if args.codes_file is not None and os.path.exists(args.codes_file):
             embedding.set_codes(
@@ -81,7 +86,7 @@ class CodeFamily(EmbeddingFamily):
             embedding.awaited_codes = f"--codes-file {args.codes_file}: there is no such file"
 
 
-def read_codes(path: str, codes: torch.Tensor, size: int, dictionary) -> torch.Tensor:
+def read_codes(path: str, codes: Tensor, size: int, dictionary: Dictionary) -> Tensor:
     """Codes (V, M) of a dictionary's words from a file, those of the other words from ``codes``.
 
     Raises:

@@ -1,5 +1,10 @@
 """The conventional embedding as a family: one stored vector for each word."""
 
+from argparse import Namespace
+from typing import Any
+
+from torch import Tensor
+
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.modules import TableEmbedding
@@ -19,7 +24,9 @@ class ConventionalFamily(EmbeddingFamily):
     is_fairseqs = True
 
     @classmethod
-    def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> TableEmbedding:
+    def build_from_flags(
+        cls, args: Namespace, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int
+    ) -> TableEmbedding:
         """Build a table; it has no random filters, so ``stream`` is unused."""
         return TableEmbedding(num_embeddings, embed_dim, padding_idx)
 
@@ -31,7 +38,7 @@ class ConventionalFamily(EmbeddingFamily):
         return {}
 
     @classmethod
-    def describe(cls, tensors) -> dict | None:
+    def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
         """Sizes of a table, be it of this package or of fairseq."""
         table = tensors.get("weight", tensors.get("table"))
         if table is None or table.dim() != 2:
@@ -39,7 +46,7 @@ class ConventionalFamily(EmbeddingFamily):
         return dict(zip(("vocabulary", "embed_dim"), table.shape, strict=True))
 
     @classmethod
-    def upgrade_state_dict(cls, model, state_dict, prefix) -> None:
+    def upgrade_state_dict(cls, model: Any, state_dict: dict[str, Tensor], prefix: str) -> None:
         """Give the tables of old checkpoints the names that fairseq gives them."""
         names = dict(_OLD_NAMES)
         if hasattr(model.decoder, "output_embedding"):

@@ -1,6 +1,8 @@
 """Kinds of embeddings: each says about itself all that the models, tools and recipes need to know."""
 
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
+from typing import Any
 
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
@@ -8,6 +10,7 @@ from torch import Tensor
 
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.models.family_flags import add_flags, fill_in
+from fairseq_alone.modules.embedding import Embedding
 
 # Untied embeddings draw independent filters; the encoder's is also the shared one.
 ENCODER_STREAM, DECODER_STREAM, OUTPUT_STREAM = range(3)
@@ -47,17 +50,19 @@ class EmbeddingFamily:
     report_rows: dict[str, str] = {}
 
     @classmethod
-    def add_args(cls, parser) -> None:
+    def add_args(cls, parser: ArgumentParser) -> None:
         """Add the family's flags; their defaults come from :meth:`fill_defaults`."""
         add_flags(parser, cls.flags())
 
     @classmethod
-    def fill_defaults(cls, args, shape: str) -> None:
+    def fill_defaults(cls, args: Namespace, shape: str) -> None:
         """Fill in the flags that were not given. ``shape`` is the name of the model's shape."""
         fill_in(args, cls.flags, **cls.shape_defaults.get(shape, {}))
 
     @classmethod
-    def build_from_flags(cls, args, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int):
+    def build_from_flags(
+        cls, args: Namespace, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int
+    ) -> Embedding:
         """Build the module. Raises SettingError, whose setting is the flag's name without its prefix."""
         raise NotImplementedError
 
@@ -91,15 +96,15 @@ class EmbeddingFamily:
         return ""
 
     @classmethod
-    def check_dictionary(cls, embedding, args, dictionary: Dictionary) -> None:
+    def check_dictionary(cls, embedding: Any, args: Namespace, dictionary: Dictionary) -> None:
         """Give the embedding what it needs of the words; warn when they do not stand in the order that it needs."""
 
     @classmethod
-    def upgrade_state_dict(cls, model, state_dict: dict, prefix: str) -> None:
+    def upgrade_state_dict(cls, model: Any, state_dict: dict[str, Tensor], prefix: str) -> None:
         """Change a state dict of an older version, in place, before ``model`` loads it; names begin with ``prefix``."""
 
     @classmethod
-    def build(cls, args, dictionary: Dictionary, embed_dim: int, stream: int):
+    def build(cls, args: Namespace, dictionary: Dictionary, embed_dim: int, stream: int) -> Embedding:
         """Build an embedding: a module with ``forward(ids)`` and ``matrix()``.
 
         Args:

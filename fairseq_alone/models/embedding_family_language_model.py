@@ -1,6 +1,11 @@
 """A language model over any family of embeddings: all that does not depend on the family or the network."""
 
-from fairseq.models import FairseqLanguageModel
+from argparse import ArgumentParser, Namespace
+from typing import Self
+
+from fairseq.models import FairseqIncrementalDecoder, FairseqLanguageModel
+from fairseq.tasks import FairseqTask
+from omegaconf import DictConfig
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import DECODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
@@ -8,6 +13,8 @@ from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.models.scriptable_copy import ScriptableCopy
 from fairseq_alone.models.tied_state_dict import TiedStateDict
 from fairseq_alone.models.tying import add_tying_args, build_output_layer, regularization_of, resolve_tying
+from fairseq_alone.modules import TiedProjection
+from fairseq_alone.modules.embedding import Embedding
 
 
 class EmbeddingFamilyLanguageModel(ScriptableCopy, TiedStateDict, FairseqLanguageModel):
@@ -36,35 +43,37 @@ class EmbeddingFamilyLanguageModel(ScriptableCopy, TiedStateDict, FairseqLanguag
     refused_flags: tuple[str, ...] = ()
 
     @classmethod
-    def add_args(cls, parser):
+    def add_args(cls, parser: ArgumentParser) -> None:
         """Add fairseq's flags of the network, those for tying and those of the family."""
         cls.stock_model.add_args(parser)
         cls.add_own_args(parser)
 
     @classmethod
-    def add_own_args(cls, parser):
+    def add_own_args(cls, parser: ArgumentParser) -> None:
         """Add the flags that fairseq's model does not have."""
         add_tying_args(parser)
         cls.family.add_args(parser)
 
     @classmethod
-    def embedding_sizes(cls, args) -> tuple[int, int]:
+    def embedding_sizes(cls, args: Namespace) -> tuple[int, int]:
         """D_e of the input embedding, and the size of the features that the output layer gets."""
         raise NotImplementedError
 
     @classmethod
-    def build_decoder(cls, args, task, embed_tokens, output_projection):
+    def build_decoder(
+        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: TiedProjection | None
+    ) -> FairseqIncrementalDecoder:
         """Build fairseq's decoder from a given embedding and output layer; None leaves that layer to fairseq."""
         raise NotImplementedError
 
     @classmethod
-    def build_model(cls, args, task):
+    def build_model(cls, args: Namespace | DictConfig, task: FairseqTask) -> Self:
         """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
         with as_namespace(cls, args) as flags:
             return cls._build_from_flags(flags, task)
 
     @classmethod
-    def _build_from_flags(cls, args, task):
+    def _build_from_flags(cls, args: Namespace, task: FairseqTask) -> Self:
         resolve_tying(args, has_encoder=False)
         cls.refuse_unsupported_flags(args)
         input_dim, output_dim = cls.embedding_sizes(args)
@@ -88,7 +97,7 @@ class EmbeddingFamilyLanguageModel(ScriptableCopy, TiedStateDict, FairseqLanguag
         return cls(decoder)
 
     @classmethod
-    def refuse_unsupported_flags(cls, args) -> None:
+    def refuse_unsupported_flags(cls, args: Namespace) -> None:
         """Raise UserError when a flag needs fairseq's own table or output layer."""
         for flag in cls.refused_flags:
             if getattr(args, flag, None):

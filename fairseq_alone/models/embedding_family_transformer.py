@@ -1,7 +1,13 @@
 """A Transformer over any family of embeddings: all that does not depend on which."""
 
+from argparse import ArgumentParser, Namespace
+from typing import Self
+
+from fairseq.data import Dictionary
 from fairseq.models.transformer import TransformerConfig, TransformerModel
 from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
+from fairseq.tasks import FairseqTask
+from omegaconf import DictConfig
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
@@ -9,6 +15,7 @@ from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.models.scriptable_copy import ScriptableCopy
 from fairseq_alone.models.tied_state_dict import TiedStateDict
 from fairseq_alone.models.tying import add_tying_args, build_output_layer, regularization_of, resolve_tying
+from fairseq_alone.modules.embedding import Embedding
 
 
 class EmbeddingFamilyTransformer(ScriptableCopy, TiedStateDict, TransformerModel):
@@ -22,19 +29,19 @@ class EmbeddingFamilyTransformer(ScriptableCopy, TiedStateDict, TransformerModel
     family: type[EmbeddingFamily]
 
     @classmethod
-    def add_args(cls, parser):
+    def add_args(cls, parser: ArgumentParser) -> None:
         """Add fairseq's Transformer flags, those for tying and those of the family."""
         super().add_args(parser)
         cls.add_own_args(parser)
 
     @classmethod
-    def add_own_args(cls, parser):
+    def add_own_args(cls, parser: ArgumentParser) -> None:
         """Add the flags that fairseq's model does not have."""
         add_tying_args(parser)
         cls.family.add_args(parser)
 
     @classmethod
-    def build_model(cls, args, task):
+    def build_model(cls, args: Namespace | DictConfig, task: FairseqTask) -> Self:
         """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
         with as_namespace(cls, args) as flags:
             resolve_tying(flags)
@@ -52,7 +59,7 @@ class EmbeddingFamilyTransformer(ScriptableCopy, TiedStateDict, TransformerModel
             return super().build_model(flags, task)
 
     @classmethod
-    def refuse_unsupported_flags(cls, args) -> None:
+    def refuse_unsupported_flags(cls, args: Namespace) -> None:
         """Raise UserError when a flag needs fairseq's own table."""
         if getattr(args, "adaptive_softmax_cutoff", None) is not None:
             raise UserError(
@@ -72,12 +79,14 @@ class EmbeddingFamilyTransformer(ScriptableCopy, TiedStateDict, TransformerModel
             raise UserError("--base-layers does not work with this --arch; it does with --arch transformer")
 
     @classmethod
-    def build_embedding(cls, args, dictionary, embed_dim, path=None):
+    def build_embedding(
+        cls, args: Namespace, dictionary: Dictionary, embed_dim: int, path: str | None = None
+    ) -> Embedding:
         """Build the encoder's embedding, which is also the shared one."""
         return cls._build(args, dictionary, embed_dim, ENCODER_STREAM)
 
     @classmethod
-    def build_decoder(cls, args, tgt_dict, embed_tokens):
+    def build_decoder(cls, args: Namespace, tgt_dict: Dictionary, embed_tokens: Embedding) -> TransformerDecoderBase:
         """Build fairseq's decoder with an output layer over the right embedding."""
         cfg = TransformerConfig.from_namespace(args)
         if not (cls.family.is_fairseqs or cfg.share_all_embeddings or cfg.merge_src_tgt_embed):
@@ -106,10 +115,10 @@ class EmbeddingFamilyTransformer(ScriptableCopy, TiedStateDict, TransformerModel
         return decoder
 
     @classmethod
-    def decoder_class(cls, args) -> type[TransformerDecoderBase]:
+    def decoder_class(cls, args: Namespace) -> type[TransformerDecoderBase]:
         """The decoder to build; takes the arguments of fairseq's own."""
         return TransformerDecoderBase
 
     @classmethod
-    def _build(cls, args, dictionary, embed_dim, stream):
+    def _build(cls, args: Namespace, dictionary: Dictionary, embed_dim: int, stream: int) -> Embedding:
         return cls.family.build(args, dictionary, embed_dim, stream)

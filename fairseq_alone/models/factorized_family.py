@@ -1,8 +1,10 @@
 """Low-rank embeddings as a family, the baseline of the ALONE paper's Table 2."""
 
+from argparse import Namespace
 from dataclasses import dataclass
 
 from fairseq.dataclass import FairseqDataclass
+from torch import Tensor
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
@@ -32,7 +34,9 @@ class FactorizedFamily(EmbeddingFamily):
     report_rows = {"factorized_dim": "factorized d"}
 
     @classmethod
-    def build_from_flags(cls, args, num_embeddings, embed_dim, padding_idx, stream) -> FactorizedEmbedding:
+    def build_from_flags(
+        cls, args: Namespace, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int
+    ) -> FactorizedEmbedding:
         """Build a factorized embedding; it has no random filters, so ``stream`` is unused."""
         return FactorizedEmbedding(num_embeddings, embed_dim, padding_idx, factorized_dim=args.factorized_dim)
 
@@ -45,7 +49,7 @@ class FactorizedFamily(EmbeddingFamily):
         return {"factorized_dim": dim}
 
     @classmethod
-    def describe(cls, tensors) -> dict | None:
+    def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
         """Sizes from the two factors."""
         if not {"factor", "projection"} <= tensors.keys():
             return None

@@ -1,12 +1,20 @@
 """Flags of a family from one dataclass: what a flag takes, its default and its help stand in one place."""
 
+from argparse import ArgumentParser, Namespace
 from dataclasses import MISSING, field, fields
+from typing import Any
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 
 
-def flag(default, help: str, metavar: str | None = None, choices: tuple | None = None, training_only: bool = False):
+def flag(
+    default: Any,
+    help: str,
+    metavar: str | None = None,
+    choices: tuple[str, ...] | None = None,
+    training_only: bool = False,
+) -> Any:
     """A field of a family's dataclass.
 
     Args:
@@ -20,7 +28,7 @@ def flag(default, help: str, metavar: str | None = None, choices: tuple | None =
     return field(default=default, metadata=metadata)
 
 
-def add_flags(parser, flags: FairseqDataclass) -> None:
+def add_flags(parser: ArgumentParser, flags: FairseqDataclass) -> None:
     """Add one flag for each field, without defaults: :func:`fill_in` gives them."""
     actions = len(parser._actions)
     gen_parser_from_dataclass(parser, flags, delete_default=True)
@@ -32,7 +40,7 @@ def add_flags(parser, flags: FairseqDataclass) -> None:
             action.metavar, action.choices = metadata["metavar"], metadata["choices"]
 
 
-def fill_in(args, flags: type[FairseqDataclass], **defaults) -> None:
+def fill_in(args: Namespace, flags: type[FairseqDataclass], **defaults: Any) -> None:
     """Give the flags that were not given their defaults.
 
     Args:

@@ -7,6 +7,8 @@ its values have the types that YAML gives them, and fairseq's ``TransformerConfi
 import argparse
 import contextlib
 import difflib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from fairseq.models import ARCH_CONFIG_REGISTRY
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -16,7 +18,7 @@ from fairseq_alone.models.embedding_family import EmbeddingFamily
 
 
 @contextlib.contextmanager
-def as_namespace(model, args):
+def as_namespace(model: Any, args: argparse.Namespace | DictConfig) -> Iterator[argparse.Namespace]:
     """Yield the flags as a Namespace with checked values; what changes there is changed in ``args``, too.
 
     Args:
@@ -29,7 +31,8 @@ def as_namespace(model, args):
     if not isinstance(args, DictConfig):
         yield args
         return
-    flags = argparse.Namespace(**OmegaConf.to_container(args, resolve=True))
+    values: Any = OmegaConf.to_container(args, resolve=True)  # a dictionary, as the model's flags are one
+    flags = argparse.Namespace(**values)
     own = _flags_of(model.add_own_args)
     known = {*_flags_of(model.add_args), *_set_by_architecture(flags)}
     ours = {*own, *(name for family in EmbeddingFamily.__subclasses__() for name in _flags_of(family.add_args))}
@@ -44,26 +47,26 @@ def as_namespace(model, args):
         args.update({name: value for name, value in vars(flags).items() if _is_plain(value)})
 
 
-def _flags_of(add_args) -> dict[str, argparse.Action]:
+def _flags_of(add_args: Callable[[argparse.ArgumentParser], None]) -> dict[str, argparse.Action]:
     parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     add_args(parser)
     return {action.dest: action for action in parser._actions}
 
 
-def _set_by_architecture(flags) -> dict:
+def _set_by_architecture(flags: argparse.Namespace) -> dict:
     # Some of them have no flag.
     settings = argparse.Namespace()
     ARCH_CONFIG_REGISTRY[flags._name](settings)
     return vars(settings)
 
 
-def _checked(action: argparse.Action, value):
+def _checked(action: argparse.Action, value: Any) -> Any:
     flag = action.option_strings[0]
     if action.nargs == 0:  # a switch
         if not isinstance(value, bool):
             raise UserError(f"model.{action.dest} ({flag}) must be true or false, got {value!r}")
         return value
-    convert = action.type or str
+    convert: Any = action.type or str
     try:
         # As on a command line, 2000 may stand for the text "2000", and 1 for 1.0, but 1.5 for no integer.
         converted = convert(str(value))
@@ -76,5 +79,5 @@ def _checked(action: argparse.Action, value):
     return converted
 
 
-def _is_plain(value) -> bool:
+def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))

@@ -6,16 +6,23 @@ list. They are numbers of tokens with the end symbol. Beam search reorders and s
 """
 
 import contextlib
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import Any, Self
 
+from fairseq.data import Dictionary
 from fairseq.models.transformer import TransformerConfig
 from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
 from fairseq.models.transformer.transformer_encoder import TransformerEncoderBase
+from fairseq.tasks import FairseqTask
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family_transformer import EmbeddingFamilyTransformer
 from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.modules import LengthEncoding
+from fairseq_alone.modules.embedding import Embedding
 from fairseq_alone.modules.length_encoding import KINDS
 
 
@@ -26,7 +33,7 @@ class LengthControlledTransformer(EmbeddingFamilyTransformer):
     """
 
     @classmethod
-    def add_own_args(cls, parser):
+    def add_own_args(cls, parser: ArgumentParser) -> None:
         """Add the flags of the model and those of the length encoding."""
         super().add_own_args(parser)
         # fmt: off
@@ -38,14 +45,14 @@ class LengthControlledTransformer(EmbeddingFamilyTransformer):
         # fmt: on
 
     @classmethod
-    def build_model(cls, args, task):
+    def build_model(cls, args: Namespace | DictConfig, task: FairseqTask) -> Self:
         """Build the model. Raises UserError for flags or a task that do not fit the length encoding."""
         with as_namespace(cls, args) as flags:
             cls._check_length_flags(flags, task)
             return super().build_model(flags, task)
 
     @classmethod
-    def _check_length_flags(cls, args, task) -> None:
+    def _check_length_flags(cls, args: Namespace, task: FairseqTask) -> None:
         if args.length_encoding != "none":
             if not getattr(task, "sets_target_lengths", False):
                 raise UserError(f"--length-encoding {args.length_encoding} needs --task headline_generation")
@@ -55,19 +62,19 @@ class LengthControlledTransformer(EmbeddingFamilyTransformer):
             raise UserError("--length-with-absolute needs --length-encoding ldpe or lrpe")
 
     @classmethod
-    def build_encoder(cls, args, src_dict, embed_tokens):
+    def build_encoder(cls, args: Namespace, src_dict: Dictionary, embed_tokens: Embedding) -> TransformerEncoderBase:
         """Build the encoder; with a length encoding, one that hands the lengths on."""
         if args.length_encoding == "none":
             return super().build_encoder(args, src_dict, embed_tokens)
         return LengthCarryingEncoder(TransformerConfig.from_namespace(args), src_dict, embed_tokens)
 
     @classmethod
-    def decoder_class(cls, args) -> type[TransformerDecoderBase]:
+    def decoder_class(cls, args: Namespace) -> type[TransformerDecoderBase]:
         """The decoder to build."""
         return super().decoder_class(args) if args.length_encoding == "none" else LengthControlledDecoder
 
 
-def length_defaults(args) -> None:
+def length_defaults(args: Namespace) -> None:
     """Fill in the length flags that were not given."""
     args.length_encoding = getattr(args, "length_encoding", "lrpe")
     args.length_with_absolute = getattr(args, "length_with_absolute", False)
@@ -76,12 +83,19 @@ def length_defaults(args) -> None:
 class LengthCarryingEncoder(TransformerEncoderBase):
     """fairseq's encoder, with the decoder's lengths put beside its output. It makes no use of them itself."""
 
-    def forward(self, src_tokens, src_lengths=None, *args, target_lengths: Tensor | None = None, **kwargs):
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor | None = None,
+        *args: Any,
+        target_lengths: Tensor | None = None,
+        **kwargs: Any,
+    ) -> dict[str, list]:
         """Encode as fairseq does. ``target_lengths``: (B,), tokens with the end symbol, or None."""
         encoder_out = super().forward(src_tokens, src_lengths, *args, **kwargs)
         return {**encoder_out, "target_lengths": [] if target_lengths is None else [target_lengths]}
 
-    def reorder_encoder_out(self, encoder_out, new_order):
+    def reorder_encoder_out(self, encoder_out: dict[str, list], new_order: Tensor) -> dict[str, list]:
         """Reorder the rows as fairseq does, the lengths too."""
         reordered = super().reorder_encoder_out(encoder_out, new_order)
         lengths = [lengths.index_select(0, new_order) for lengths in encoder_out["target_lengths"]]
@@ -94,16 +108,30 @@ class LengthControlledDecoder(TransformerDecoderBase):
     Without ``target_lengths``, every row is as long as it is: so it trains and scores references.
     """
 
-    def __init__(self, cfg, dictionary, embed_tokens, no_encoder_attn=False, output_projection=None):
+    def __init__(
+        self,
+        cfg: TransformerConfig,
+        dictionary: Dictionary,
+        embed_tokens: Embedding,
+        no_encoder_attn: bool = False,
+        output_projection: nn.Module | None = None,
+    ):
         super().__init__(cfg, dictionary, embed_tokens, no_encoder_attn, output_projection)
-        self.embed_positions = LengthPositions(
+        self.embed_positions: LengthPositions = LengthPositions(
             LengthEncoding(cfg.length_encoding, self.embed_dim),
             self.padding_idx,
             self.embed_positions if cfg.length_with_absolute else None,
             self.max_target_positions,
         )
 
-    def extract_features(self, prev_output_tokens, encoder_out, incremental_state=None, *args, **kwargs):
+    def extract_features(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: dict[str, list] | None,
+        incremental_state: dict | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[Tensor, dict]:
         """Features before the output layer, as fairseq's decoder gives them.
 
         Raises UserError when it decodes step by step and nobody set the lengths.
@@ -140,7 +168,7 @@ class LengthPositions(nn.Module):
         self._lengths: Tensor | None = None
 
     @contextlib.contextmanager
-    def set_lengths(self, lengths: Tensor):
+    def set_lengths(self, lengths: Tensor) -> Iterator[None]:
         """Use ``lengths``, (B,), in this block: fairseq's decoder calls :meth:`forward` with the tokens only."""
         self._lengths = lengths
         try:
@@ -148,7 +176,7 @@ class LengthPositions(nn.Module):
         finally:
             self._lengths = None
 
-    def forward(self, tokens: Tensor, incremental_state=None) -> Tensor:
+    def forward(self, tokens: Tensor, incremental_state: dict | None = None) -> Tensor:
         """Positions of (B, T) tokens: (B, T, D), or (B, 1, D) for the last column if there is a state."""
         real = tokens.ne(self.padding_idx)
         positions = real.cumsum(dim=1) - 1  # (B, T), 0 at the first real token

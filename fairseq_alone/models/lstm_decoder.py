@@ -2,10 +2,14 @@
 dropout.
 """
 
+from typing import Any
+
+from fairseq.data import Dictionary
 from fairseq.models.lstm import LSTMDecoder
 from torch import Tensor, nn
 
 from fairseq_alone.modules import VariationalDropout, VariationalLSTMCell
+from fairseq_alone.modules.embedding import Embedding
 
 
 class Scale(nn.Module):
@@ -39,12 +43,12 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
 
     def __init__(
         self,
-        dictionary,
-        embed_tokens: nn.Module,
+        dictionary: Dictionary,
+        embed_tokens: Embedding,
         output_projection: nn.Module,
         *,
         scale_embedding: bool = True,
-        **settings,
+        **settings: Any,
     ):
         super().__init__(
             dictionary,
@@ -59,7 +63,8 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
         self.output_projection = output_projection
         if scale_embedding:
             # Between the look-up and the first layer fairseq calls this module only.
-            self.dropout_in_module = nn.Sequential(Scale(embed_tokens.embedding_dim**0.5), self.dropout_in_module)
+            scale = Scale(embed_tokens.embedding_dim**0.5)
+            self.dropout_in_module: nn.Module = nn.Sequential(scale, self.dropout_in_module)
 
     def output_layer(self, features: Tensor) -> Tensor:
         """``(B, T, out_embed_dim) -> (B, T, V)``."""
@@ -78,7 +83,7 @@ class VariationalLSTMDecoder(LSTMLanguageModelDecoder):
         others: see :class:`LSTMLanguageModelDecoder`.
     """
 
-    def __init__(self, *others, recurrent_dropout: float, dropout_in: float, dropout_out: float, **settings):
+    def __init__(self, *others: Any, recurrent_dropout: float, dropout_in: float, dropout_out: float, **settings: Any):
         # The word vectors: no dropout of fairseq's kind, then one mask for all steps.
         super().__init__(*others, dropout_in=0.0, dropout_out=dropout_out, **settings)
         self.dropout_in_module = nn.Sequential(self.dropout_in_module, VariationalDropout(dropout_in))
@@ -96,7 +101,7 @@ class VariationalLSTMDecoder(LSTMLanguageModelDecoder):
             cell.load_state_dict(ordinary.state_dict())
             self.layers[number] = cell
 
-    def extract_features(self, *args, **kwargs):
+    def extract_features(self, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
         """Features (B, T, out_embed_dim) and None, like fairseq's; each call starts a new batch of sequences."""
         if self.training:
             for cell in self.layers:

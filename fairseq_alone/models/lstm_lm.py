@@ -1,11 +1,16 @@
 """``--arch lstm_lm_alone`` and so on: fairseq's LSTM language model over any family of embeddings."""
 
+from argparse import ArgumentParser, Namespace
+
 from fairseq.models.lstm_lm import LSTMLanguageModel
 from fairseq.models.lstm_lm import base_architecture as fairseq_base_architecture
+from fairseq.tasks import FairseqTask
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family_language_model import EmbeddingFamilyLanguageModel
 from fairseq_alone.models.lstm_decoder import LSTMLanguageModelDecoder, VariationalLSTMDecoder
+from fairseq_alone.modules import TiedProjection
+from fairseq_alone.modules.embedding import Embedding
 
 
 class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
@@ -16,7 +21,7 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
     refused_flags = ("adaptive_softmax_cutoff", "decoder_embed_path")
 
     @classmethod
-    def add_own_args(cls, parser):
+    def add_own_args(cls, parser: ArgumentParser) -> None:
         """Add the flags for tying, the family's, and those of the decoder."""
         super().add_own_args(parser)
         # fmt: off
@@ -32,12 +37,12 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
         # fmt: on
 
     @classmethod
-    def embedding_sizes(cls, args):
+    def embedding_sizes(cls, args: Namespace) -> tuple[int, int]:
         """The sizes that the decoder's flags give."""
         return args.decoder_embed_dim, args.decoder_out_embed_dim
 
     @classmethod
-    def refuse_unsupported_flags(cls, args) -> None:
+    def refuse_unsupported_flags(cls, args: Namespace) -> None:
         """Raise UserError for flags that need fairseq's own table, and for dropout outside its range."""
         super().refuse_unsupported_flags(args)
         for flag in ("decoder_dropout_in", "decoder_dropout_out", "variational_recurrent_dropout"):
@@ -49,8 +54,11 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
             raise UserError("--variational-recurrent-dropout needs --variational-dropout")
 
     @classmethod
-    def build_decoder(cls, args, task, embed_tokens, output_projection):
+    def build_decoder(
+        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: TiedProjection | None
+    ) -> LSTMLanguageModelDecoder:
         """Build the decoder with the kind of dropout that is asked for."""
+        assert output_projection is not None  # only fairseq's Transformer makes its own
         settings = {
             "hidden_size": args.decoder_hidden_size,
             "out_embed_dim": args.decoder_out_embed_dim,
@@ -73,7 +81,7 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
         )
 
 
-def lstm_architecture(args) -> None:
+def lstm_architecture(args: Namespace) -> None:
     """fairseq's shape, but the output layer is as wide as the embedding, so that the two can be tied."""
     args.decoder_embed_dim = getattr(args, "decoder_embed_dim", 512)
     args.decoder_out_embed_dim = getattr(args, "decoder_out_embed_dim", args.decoder_embed_dim)

@@ -3,6 +3,7 @@
 A shape fills in the flags that were not given. Its name is what a family's ``shape_defaults`` goes by.
 """
 
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ from fairseq_alone.models.lstm_lm import EmbeddingFamilyLSTMLM, lstm_architectur
 from fairseq_alone.models.transformer_lm import EmbeddingFamilyTransformerLM, post_norm
 
 
-def tiny(args) -> None:
+def tiny(args: Namespace) -> None:
     """128-dimensional, 4 + 4 layers, FFN 256, 4 heads: trains on a CPU."""
     for side in ("encoder", "decoder"):
         for setting, value in (("embed_dim", 128), ("ffn_embed_dim", 256), ("layers", 4), ("attention_heads", 4)):
@@ -31,7 +32,7 @@ def tiny(args) -> None:
     base_architecture(args)
 
 
-def duc(args) -> None:
+def duc(args: Namespace) -> None:
     """The base Transformer with a length encoding: 512 dimensions, 6 + 6 layers, FFN 2048, 8 heads."""
     base_architecture(args)
     length_defaults(args)
@@ -71,7 +72,7 @@ class Network:
 
 
 def _architecture(family: type[EmbeddingFamily], shape: str, fill_in_shape: Callable) -> Callable:
-    def architecture(args) -> None:
+    def architecture(args: Namespace) -> None:
         fill_in_shape(args)
         family.fill_defaults(args, shape)
 

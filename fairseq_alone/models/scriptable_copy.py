@@ -10,13 +10,13 @@ from fairseq_alone.modules import TiedProjection
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 
 
-class ScriptableCopy:
+class ScriptableCopy(nn.Module):
     """Mixin, before a fairseq model: ``torch.jit.script`` compiles a copy of it, see :func:`scriptable_copy`.
 
     So does the script of a generator or an ensemble that holds the model.
     """
 
-    def __prepare_scriptable__(self):
+    def __prepare_scriptable__(self) -> nn.Module:
         # PyTorch calls this. It would put what the modules within return into this model, not into a copy.
         return scriptable_copy(self)
 
@@ -34,23 +34,23 @@ def scriptable_copy(model: nn.Module) -> nn.Module:
     if encoding != "none":
         raise UserError(f"TorchScript does not work with --length-encoding {encoding}: decode with fairseq's commands")
     copied = copy.deepcopy(model)
-    replaced: dict[int, nn.Module] = {}
+    tables: dict[int, nn.Embedding] = {}
+    layers: dict[int, nn.Linear] = {}
     with torch.no_grad():
         for module in copied.modules():
             if isinstance(module, ComputedEmbedding):
-                replaced[id(module)] = nn.Embedding.from_pretrained(module.matrix(), padding_idx=module.padding_idx)
+                tables[id(module)] = nn.Embedding.from_pretrained(module.matrix(), padding_idx=module.padding_idx)
         for module in copied.modules():
             if isinstance(module, TiedProjection):
-                replaced[id(module)] = _linear(module, replaced.get(id(module.embedding)))
+                layers[id(module)] = _linear(module, tables.get(id(module.embedding)))
     for parent in list(copied.modules()):
         for name, child in parent.named_children():
-            setattr(parent, name, replaced.get(id(child), child))
+            setattr(parent, name, tables.get(id(child)) or layers.get(id(child)) or child)
     return copied
 
 
 def _linear(projection: TiedProjection, table: nn.Embedding | None) -> nn.Linear:
-    plain = type(projection) is TiedProjection and table is not None
-    weight = table.weight if plain else projection.weight.detach()
+    weight = table.weight if table is not None and type(projection) is TiedProjection else projection.weight.detach()
     linear = nn.Linear(weight.size(1), weight.size(0), bias=False, device="meta")
     linear.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight, requires_grad=False)
     return linear.train(projection.training)

@@ -4,10 +4,13 @@ A module that is reachable by several names gives its tensors several keys. A co
 so only the first of each is kept. A table keeps all names, as fairseq writes it and other tools expect it.
 """
 
-from torch import nn
+from typing import Any
+
+from torch import Tensor, nn
 
 from fairseq_alone.checkpoints import same_bits
 from fairseq_alone.errors import UserError
+from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 
 
@@ -32,7 +35,7 @@ def tied_names(model: nn.Module) -> list[list[str]]:
     return [group for group in names.values() if len(group) > 1]
 
 
-def restore_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> None:
+def restore_tied_names(model: nn.Module, state_dict: dict[str, Tensor], prefix: str = "") -> None:
     """Give a tied tensor, in place, all the names that loading expects.
 
     Raises:
@@ -50,10 +53,12 @@ def restore_tied_names(model: nn.Module, state_dict: dict, prefix: str = "") -> 
             state_dict.update((prefix + name, state_dict[present[0]]) for name in names)
 
 
-class TiedStateDict:
+class TiedStateDict(nn.Module):
     """Mixin, before a fairseq model that has a :attr:`family`: its state dict holds a computed embedding once."""
 
-    def state_dict(self, *args, **kwargs):
+    family: type[EmbeddingFamily]
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """All tensors; those of a computed embedding under one name only."""
         state_dict = super().state_dict(*args, **kwargs)
         for dropped in dropped_prefixes(self):
@@ -62,13 +67,13 @@ class TiedStateDict:
                 del state_dict[key]
         return state_dict
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         # PyTorch calls this for every module, whatever it is wrapped in, and then loads the children.
         self.family.upgrade_state_dict(self, state_dict, prefix)
         restore_tied_names(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def load_state_dict(self, *args, **kwargs):
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Load like every fairseq model. Raises UserError when the filters of the checkpoint differ."""
         try:
             return super().load_state_dict(*args, **kwargs)

@@ -1,13 +1,18 @@
 """``--arch transformer_lm_alone`` and so on: fairseq's Transformer language model over any family of embeddings."""
 
+from argparse import Namespace
+
 from fairseq.models.transformer import TransformerDecoder
 from fairseq.models.transformer_lm import (
     DEFAULT_MAX_TARGET_POSITIONS,
     TransformerLanguageModel,
     base_lm_architecture,
 )
+from fairseq.tasks import FairseqTask
 
 from fairseq_alone.models.embedding_family_language_model import EmbeddingFamilyLanguageModel
+from fairseq_alone.modules import TiedProjection
+from fairseq_alone.modules.embedding import Embedding
 
 
 class EmbeddingFamilyTransformerLM(EmbeddingFamilyLanguageModel):
@@ -23,12 +28,14 @@ class EmbeddingFamilyTransformerLM(EmbeddingFamilyLanguageModel):
     )
 
     @classmethod
-    def embedding_sizes(cls, args):
+    def embedding_sizes(cls, args: Namespace) -> tuple[int, int]:
         """The sizes that the decoder's flags give."""
         return args.decoder_input_dim, args.decoder_output_dim
 
     @classmethod
-    def build_decoder(cls, args, task, embed_tokens, output_projection):
+    def build_decoder(
+        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: TiedProjection | None
+    ) -> TransformerDecoder:
         """Build fairseq's decoder."""
         if args.decoder_layers_to_keep:
             args.decoder_layers = len(args.decoder_layers_to_keep.split(","))
@@ -39,7 +46,7 @@ class EmbeddingFamilyTransformerLM(EmbeddingFamilyLanguageModel):
         )
 
 
-def post_norm(args) -> None:
+def post_norm(args: Namespace) -> None:
     """What ``--arch transformer_lm`` is on the command line: post-norm, unless ``--decoder-normalize-before``.
 
     fairseq's other architectures of this model, and the others here, are pre-norm with or without the flag. One thing

@@ -1,9 +1,10 @@
 """Which embeddings are one (Press and Wolf, EACL 2017), and the output layer that follows from it."""
 
-from torch import nn
+from argparse import ArgumentParser, Namespace
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules import RegularizedProjection, TiedProjection
+from fairseq_alone.modules.embedding import Embedding
 
 TYINGS = ("none", "decoder", "all")
 
@@ -11,7 +12,7 @@ TYINGS = ("none", "decoder", "all")
 _CRITERIONS = ("cross_entropy_with_augmented_loss", "label_smoothed_cross_entropy_with_augmented_loss")
 
 
-def add_tying_args(parser) -> None:
+def add_tying_args(parser: ArgumentParser) -> None:
     """Add ``--tie-embeddings`` and ``--output-projection-regularization``."""
     # fmt: off
     parser.add_argument("--tie-embeddings", choices=TYINGS,
@@ -23,7 +24,7 @@ def add_tying_args(parser) -> None:
     # fmt: on
 
 
-def resolve_tying(args, has_encoder: bool = True) -> None:
+def resolve_tying(args: Namespace, has_encoder: bool = True) -> None:
     """Make fairseq's sharing flags agree with ``--tie-embeddings``, in place.
 
     Args:
@@ -48,7 +49,7 @@ def resolve_tying(args, has_encoder: bool = True) -> None:
     _check_regularization(args)
 
 
-def _check_regularization(args) -> None:
+def _check_regularization(args: Namespace) -> None:
     regularization = regularization_of(args)
     if not 0.0 <= regularization < float("inf"):
         raise UserError(f"--output-projection-regularization must be at least 0, got {regularization}")
@@ -65,12 +66,12 @@ def _check_regularization(args) -> None:
         )
 
 
-def regularization_of(args) -> float:
+def regularization_of(args: Namespace) -> float:
     """lambda of ``--output-projection-regularization``; 0 is none."""
     return getattr(args, "output_projection_regularization", None) or 0.0
 
 
-def build_output_layer(args, embedding: nn.Module) -> TiedProjection:
+def build_output_layer(args: Namespace, embedding: Embedding) -> TiedProjection:
     """The output layer over an embedding, tied or not, as the flags ask. Call :func:`resolve_tying` before."""
     regularization = regularization_of(args)
     return RegularizedProjection(embedding, regularization) if regularization else TiedProjection(embedding)

@@ -63,9 +63,8 @@ class LeafMatrix:
             RuntimeError: a parameter was changed since the matrix was built.
         """
         if self.gradient_waits:
-            # It waits on the one, built from the other.
-            assert self._leaf is not None
             assert self._built is not None
+            assert self._leaf is not None
             if self._versions != self._current_versions():
                 raise RuntimeError("parameters were changed within an update, before the gradient reached them")
             self._built.backward(self._leaf.grad)

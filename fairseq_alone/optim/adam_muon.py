@@ -1,11 +1,13 @@
 """``--optimizer adam_muon``: Adam, and Muon for the matrices of ALONE's network."""
 
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
 from fairseq.optim import FairseqOptimizer, register_optimizer
 from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
+from torch import nn
 
 from fairseq_alone.errors import UserError
 
@@ -44,7 +46,7 @@ class FairseqAdamMuon(FairseqOptimizer):
         UserError: a flag is outside its range, or torch has no Muon.
     """
 
-    def __init__(self, cfg: AdamMuonConfig, params):
+    def __init__(self, cfg: AdamMuonConfig, params: Iterable[nn.Parameter]):
         super().__init__(cfg)
         if not 0.0 < cfg.muon_lr_scale < float("inf"):
             raise UserError(f"--muon-lr-scale must be a positive number, got {cfg.muon_lr_scale}")
@@ -52,7 +54,8 @@ class FairseqAdamMuon(FairseqOptimizer):
             raise UserError(f"--muon-momentum must be at least 0 and less than 1, got {cfg.muon_momentum}")
         if not hasattr(torch.optim, "Muon"):
             raise UserError(f"--optimizer adam_muon needs torch 2.9 or later, but this is {torch.__version__}")
-        matrices, others = [], []
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for parameter in params:
             in_network = getattr(parameter, "param_group", None) == EMBEDDING_NETWORK
             (matrices if in_network else others).append(parameter)
@@ -102,7 +105,7 @@ class AdamAndMuon(torch.optim.Optimizer):
         self.adam, self.muon = adam, muon
         self._share()
 
-    def step(self, closure=None):
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Update all parameters. Returns what ``closure`` returns."""
         loss = self.adam.step(closure)
         self.muon.step()

@@ -79,7 +79,7 @@ def _two_files(files: list[Path], options: PrepareOptions) -> Corpus:
     count = positive("--hold-out", options.hold_out or _HELD_OUT)
     settings = [f"text.{lang}={cksum(file)}" for file, lang in zip(files, langs, strict=True)]
     make = functools.partial(hold_out, files, langs, count)
-    return Corpus(*langs, [*settings, f"HOLD_OUT={count}"], None, make)
+    return Corpus(langs[0], langs[1], [*settings, f"HOLD_OUT={count}"], None, make)
 
 
 def _demo(folder: Path) -> None:

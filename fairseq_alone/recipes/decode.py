@@ -78,6 +78,7 @@ def generate(work: WorkFolder, task: str, model: Path, flags: list[str], output:
         tqdm(total=total, desc="decoding", unit="sentence", disable=None, leave=False) as bar,
         stopped_at_the_end(command, stdout=subprocess.PIPE, stderr=messages) as process,
     ):
+        assert process.stdout is not None  # a pipe
         for line in process.stdout:
             lines.write(line)
             bar.update(line.startswith(b"S-"))

@@ -17,7 +17,9 @@ import random
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 # Pairs of each split, and the seed, of the demo.
 SIZES = {"train": 4000, "valid": 200, "test": 200}
@@ -298,12 +300,12 @@ class Verb:
 
 def _nouns() -> dict:
     rows = (line.split() for line in NOUN_TABLE.strip().splitlines())
-    return {row[0]: Noun(*row[:5], frozenset(row[5].split(","))) for row in rows}
+    return {row[0]: Noun(row[0], row[1], row[2], row[3], row[4], frozenset(row[5].split(","))) for row in rows}
 
 
 def _adjectives() -> dict:
     rows = (line.split() for line in ADJECTIVE_TABLE.strip().splitlines())
-    return {row[0]: Adjective(*row[:3], frozenset(row[3].split(","))) for row in rows}
+    return {row[0]: Adjective(row[0], row[1], row[2], frozenset(row[3].split(","))) for row in rows}
 
 
 def _verbs() -> dict:
@@ -372,7 +374,7 @@ class NounPhrase:
     adjective: Adjective | None = None
     plural: bool = False
 
-    is_pronoun = False
+    is_pronoun: ClassVar[Literal[False]] = False
 
     @property
     def person(self) -> str:
@@ -435,7 +437,7 @@ class Pronoun:
     english_forms: tuple
     german_forms: tuple
 
-    is_pronoun = True
+    is_pronoun: ClassVar[Literal[True]] = True
     is_definite = True
 
     def english(self, object_form: bool = False) -> str:
@@ -474,7 +476,7 @@ def contradict(first: Adjective, second: Adjective) -> bool:
     )
 
 
-def pronoun_for(phrase):
+def pronoun_for(phrase: NounPhrase | Pronoun) -> Pronoun:
     """The pronoun for a noun phrase mentioned before: natural gender for people in English, grammatical in German."""
     if phrase.is_pronoun:
         return phrase
@@ -485,7 +487,7 @@ def pronoun_for(phrase):
     return IT[phrase.noun.gender]
 
 
-def preposition(word: str, phrase, case: str) -> str:
+def preposition(word: str, phrase: NounPhrase | Pronoun, case: str) -> str:
     """A German preposition with its phrase, contracted where German does so: im, ins, zum, zur."""
     text = f"{word} {phrase.german(case)}"
     if not phrase.is_pronoun and phrase.determiner == "the":
@@ -527,7 +529,7 @@ class Clause:
     fronted: bool = False
 
 
-def _join(*words) -> str:
+def _join(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
@@ -586,8 +588,8 @@ def _german_middle(clause: Clause) -> str:
     thing, receiver = clause.object, clause.receiver
     thing_text = thing.german(case) if thing else ""
     receiver_text = receiver.german("dative") if receiver else ""
-    has_kein = bool(thing) and not thing.is_pronoun and thing.determiner == "no"
-    is_late = bool(thing) and not thing.is_definite
+    has_kein = thing is not None and not thing.is_pronoun and thing.determiner == "no"
+    is_late = thing is not None and not thing.is_definite
     return _join(
         thing_text if thing and thing.is_pronoun else "",
         receiver_text if receiver and receiver.is_pronoun else "",
@@ -713,17 +715,21 @@ class Grammar:
     def _chance(self, probability: float) -> bool:
         return self._random.random() < probability
 
-    def _noun(self, kinds) -> Noun:
+    def _noun(self, kinds: frozenset[str]) -> Noun:
         return self._random.choice([noun for noun in NOUNS.values() if noun.kinds & kinds])
 
     def _adjective(self, noun: Noun) -> Adjective:
         return self._random.choice(fitting_adjectives(noun))
 
     def _phrase(
-        self, kinds, determiners=SUBJECT_DETERMINERS, adjective: float = 0.4, plural: float = 0.3
+        self,
+        kinds: Iterable[str],
+        determiners: Sequence[str | None] = SUBJECT_DETERMINERS,
+        adjective: float = 0.4,
+        plural: float = 0.3,
     ) -> NounPhrase:
         noun = self._noun(frozenset(kinds))
-        determiner = self._random.choice(determiners)
+        determiner: str | int | None = self._random.choice(determiners)
         # "meine Frau" is my wife, not my woman.
         if determiner in POSSESSIVES and noun.english in ("man", "woman"):
             determiner = "the"
@@ -736,15 +742,16 @@ class Grammar:
         word = self._adjective(noun) if self._chance(adjective) else None
         return NounPhrase(noun, determiner, word, is_plural)
 
-    def _object(self, kinds) -> NounPhrase:
+    def _object(self, kinds: Iterable[str]) -> NounPhrase:
         return self._phrase(kinds, ("the", "the", "a", "a", "a", "my", "his", "her", "our", "this"))
 
-    def _subject(self):
+    def _subject(self) -> NounPhrase | Pronoun:
         return self._random.choice(PRONOUNS) if self._chance(0.3) else self._phrase(("person",))
 
-    def _other_pronoun(self, subject):
+    def _other_pronoun(self, subject: NounPhrase | Pronoun) -> Pronoun:
         """An object pronoun that does not mean the subject."""
-        same = {I: (I, WE), YOU: (YOU,), WE: (WE, I)}.get(subject, (HE, SHE, THEY))
+        speakers: dict[NounPhrase | Pronoun, tuple[Pronoun, ...]] = {I: (I, WE), YOU: (YOU,), WE: (WE, I)}
+        same = speakers.get(subject, (HE, SHE, THEY))
         return self._random.choice([pronoun for pronoun in PRONOUNS if pronoun not in same])
 
     def _place(self) -> tuple:
@@ -764,12 +771,12 @@ class Grammar:
         phrase = self._phrase(("person", "animal"), ("the", "a", "my", "his", "her", "our"))
         return f"with {phrase.english()}", preposition("mit", phrase, "dative")
 
-    def _complement(self, verb: Verb):
+    def _complement(self, verb: Verb) -> tuple | None:
         makers = {"place": self._place, "direction": self._direction, "company": self._company}
         kind = self._random.choice(sorted(verb.kinds))
         return makers[kind]() if kind in makers else None
 
-    def _clause(self, verb: Verb | None = None, subject=None) -> Clause:
+    def _clause(self, verb: Verb | None = None, subject: NounPhrase | Pronoun | None = None) -> Clause:
         """A clause with everything but a time."""
         verb = verb or self._random.choice(list(VERBS.values()))
         subject = subject or self._subject()
@@ -833,7 +840,7 @@ class Grammar:
         english, german = ("why", "warum") if self._chance(0.3) else ("", "")
         return sentence(english_question(clause, english), "?"), sentence(german_question(clause, german), "?")
 
-    def _said_of(self, phrase, tense: str = "present", negation: float = 0.2) -> Copula:
+    def _said_of(self, phrase: NounPhrase | Pronoun, tense: str = "present", negation: float = 0.2) -> Copula:
         """A clause that gives the phrase an adjective, one that does not contradict its own."""
         words = fitting_adjectives(NOUNS["man"] if phrase.is_pronoun else phrase.noun)
         if not phrase.is_pronoun and phrase.adjective:
@@ -862,7 +869,7 @@ class Grammar:
         )
         return sentence(english_copula(clause)), sentence(german_copula(clause))
 
-    def _definite(self, kinds) -> NounPhrase:
+    def _definite(self, kinds: Iterable[str]) -> NounPhrase:
         """A definite phrase that a pronoun can take up. "Kind" and "Mädchen" are out: he or she, but German es."""
         while True:
             phrase = self._phrase(kinds, ("the", "the", "my", "his", "her", "this"))
@@ -967,7 +974,7 @@ def generate(sizes: dict, seed: int) -> dict:
     """
     grammar = Grammar(seed)
     seen_english, seen_german = set(), set()
-    splits = {}
+    splits: dict[str, list[tuple[str, str]]] = {}
     for name, size in sizes.items():
         pairs = splits[name] = []
         repeats = 0
@@ -1004,7 +1011,7 @@ def write(splits: dict, folder: str) -> None:
         shutil.rmtree(part)
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Generate the demo's English-German corpus.")
     parser.add_argument(

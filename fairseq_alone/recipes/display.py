@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from typing import TextIO
 
 from fairseq_alone.recipes.progress import Progress
 
@@ -17,7 +18,7 @@ class Display:
         stream: where; default: standard error.
     """
 
-    def __init__(self, trainings: list[Progress], stream=None):
+    def __init__(self, trainings: list[Progress], stream: TextIO | None = None):
         self.trainings = trainings
         self.stream = stream or sys.stderr
         self._in_place = self.stream.isatty()

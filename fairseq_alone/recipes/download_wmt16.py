@@ -12,6 +12,7 @@ import sys
 import tarfile
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
@@ -93,12 +94,13 @@ def _is_whole(archive: Path) -> bool:
     return True
 
 
-def _extract(archive: Path, name: str, output) -> None:
+def _extract(archive: Path, name: str, output: BinaryIO) -> None:
     """Copy the file called ``name``, in whatever folder of the archive it is."""
     with tarfile.open(archive, "r|gz") as members:
         for member in members:
-            if member.name.rsplit("/", 1)[-1] == name:
-                shutil.copyfileobj(members.extractfile(member), output)
+            content = members.extractfile(member) if member.name.rsplit("/", 1)[-1] == name else None
+            if content is not None:
+                shutil.copyfileobj(content, output)
                 return
     raise UserError(f"{archive}: there is no {name} in the archive")
 

@@ -1,5 +1,6 @@
 """``fairseq-alone evaluate``: score a run; and how it is for translation: average, translate, BLEU and chrF."""
 
+from argparse import Namespace
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class EvaluateOptions:
             raise UserError(f"evaluate takes no flags of fairseq in the recipe {recipe}, got {' '.join(self.flags)}")
 
     @classmethod
-    def of_arguments(cls, args) -> "EvaluateOptions":
+    def of_arguments(cls, args: Namespace) -> "EvaluateOptions":
         """From the arguments of the command, which have the same names."""
         return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 

@@ -57,8 +57,8 @@ class _RunningTraining:
     def __init__(self, plan: Plan, show: int):
         self.plan, self.show = plan, show
         self.progress = Progress(plan.run.name, plan.max_epoch, plan.max_update)
-        self.refusal = None
-        self.last_lines = collections.deque(maxlen=_LAST_LINES)
+        self.refusal: str | None = None
+        self.last_lines: collections.deque[str] = collections.deque(maxlen=_LAST_LINES)
 
     def start(self, stack: contextlib.ExitStack, display: Display | None) -> list[Job]:
         """Make the folder, open the log, and give the jobs to run."""

@@ -43,8 +43,9 @@ def five_language_models(work: Path, corpus: str, options: TrainOptions, weight:
     """
     prepare("language_model", work, PrepareOptions(corpus=(corpus,)))
     for name, (embedding, tie, augmented) in MODELS.items():
-        chosen = {"embedding": embedding, "tie": tie, "augmented_loss": weight if augmented else "0"}
-        plan = plan_training(work, name, dataclasses.replace(options, **chosen))
+        loss = weight if augmented else "0"
+        chosen = dataclasses.replace(options, embedding=embedding, tie=tie, augmented_loss=loss)
+        plan = plan_training(work, name, chosen)
         if plan:
             execute([plan])
         evaluate(work, name, EvaluateOptions(cpu=options.cpu))

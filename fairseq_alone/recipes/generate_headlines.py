@@ -6,6 +6,7 @@ shares most content words with the source) and ``LENGTH.settings`` (how they wer
 """
 
 import re
+from argparse import Namespace
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from fairseq_alone.files import replaced_on_success
 from fairseq_alone.recipes.decode import average, checkpoint_lines, choose_checkpoints, decoding_lines, generate
 from fairseq_alone.recipes.fixed_flags import GENERATING_HEADLINES, refuse_fixed
 from fairseq_alone.recipes.interruption import explained
+from fairseq_alone.recipes.presets import Preset
 from fairseq_alone.recipes.run_folder import RunFolder
 from fairseq_alone.recipes.steps import count_lines, say
 from fairseq_alone.recipes.tools import tool
@@ -40,7 +42,7 @@ class GenerateOptions:
     flags: tuple[str, ...] = ()
 
     @classmethod
-    def of_arguments(cls, args) -> "GenerateOptions":
+    def of_arguments(cls, args: Namespace) -> "GenerateOptions":
         """From the arguments of the command, which have the same names."""
         return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
@@ -97,7 +99,7 @@ def generate_headlines(work: Path | str, name: str, options: GenerateOptions) ->
                 Path(part).write_text(settings)
 
 
-def _default_lengths(run: RunFolder, preset) -> list[str]:
+def _default_lengths(run: RunFolder, preset: Preset) -> list[str]:
     """Those of the preset, but none for a run without a length encoding."""
     settings = run.path / "settings"
     if settings.is_file() and "length=none" in settings.read_text().splitlines():

@@ -1,14 +1,16 @@
 """The training of the language model recipe: settings and flags."""
 
 import math
+from pathlib import Path
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.recipes.batch import divide
+from fairseq_alone.recipes.batch import Batch, divide
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
 from fairseq_alone.recipes.training import Training, is_zero, no_effect
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole
 from fairseq_alone.recipes.work_folder import WorkFolder
+from fairseq_alone.recipes.workers import Workers
 
 _EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share")
 
@@ -51,7 +53,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
     ]
     tokens = counted_tokens(work)["train"]
 
-    def flags(batch, workers, checkpoints):
+    def flags(batch: Batch, workers: Workers, checkpoints: Path) -> list[str]:
         # The learning rate reaches zero at the last update. Each worker has its share of an epoch's batches.
         batches = math.ceil(math.ceil(tokens / words) / batch.size)
         updates = epochs * math.ceil(batches / workers.count)

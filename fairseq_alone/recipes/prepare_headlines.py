@@ -78,14 +78,14 @@ def _clean(work: Path, corpus: HeadlineCorpus, lowercase: bool, write_settings: 
         if corpus.duc:
             # NAMAS writes # for each digit in Gigaword, but not in DUC.
             digits = ["--hide-digits"] if corpus.form == "namas" else []
-            outputs = "--source", clean / f"test.{_SOURCE}", "--references", references / f"test.{_TITLE}"
-            tool_into(log, "duc2004", corpus.duc, *outputs, *case, *digits)
+            written = "--source", clean / f"test.{_SOURCE}", "--references", references / f"test.{_TITLE}"
+            tool_into(log, "duc2004", corpus.duc, *written, *case, *digits)
             # fairseq knows one reference; scoring takes all of references/.
             shutil.copyfile(references / f"test.{_TITLE}.0", clean / f"test.{_TITLE}")
         checked = clean / "checked"
         checked.mkdir()
         # Those whose files have the same suffixes, in one call.
-        groups = {}
+        groups: dict[tuple[str, ...], list[str]] = {}
         for split in corpus.splits:
             groups.setdefault(corpus.suffixes(split), []).append(split)
         for suffixes, splits in groups.items():

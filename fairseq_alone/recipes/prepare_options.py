@@ -1,5 +1,6 @@
 """What a user can choose about prepared data. None means: as the preset or the recipe says."""
 
+from argparse import Namespace
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class PrepareOptions:
         return work / OWN_PRESETS if (work / OWN_PRESETS).is_file() else None
 
     @classmethod
-    def of_arguments(cls, args) -> "PrepareOptions":
+    def of_arguments(cls, args: Namespace) -> "PrepareOptions":
         """From the arguments of the command, which have the same names."""
         values = {field.name: getattr(args, field.name) for field in fields(cls)}
         return cls(**{**values, "corpus": tuple(args.corpus)})

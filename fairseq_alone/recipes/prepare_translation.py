@@ -105,6 +105,6 @@ def _split(work: Path, text: Path, langs: tuple[str, str], splitter: str, worker
                 subwords.split_into_pieces(work / "sentencepiece.model", text / name, part / name)
         require_same_lines(part, work / "clean", names)
         if preset["longest"]:
-            sides = (part / f"train.{lang}" for lang in langs)
-            dropped = filter_by_length(*sides, preset["longest"], float(preset["ratio"]))
+            source, target = (part / f"train.{lang}" for lang in langs)
+            dropped = filter_by_length(source, target, preset["longest"], float(preset["ratio"]))
             (part / "report.txt").write_text(f"{dropped}\n")

@@ -6,8 +6,9 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 _POLL_SECONDS = 0.2
 _SECONDS_TO_END = 10
@@ -40,10 +41,16 @@ def run_jobs(jobs: list[Job]) -> int:
         selector = stack.enter_context(selectors.DefaultSelector())
         processes = []
         for job in jobs:
-            pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-            pipe["pass_fds"] = [file.fileno() for file in job.keep_open]
-            process = stack.enter_context(stopped_at_the_end(job.command, **pipe))
+            process = stack.enter_context(
+                stopped_at_the_end(
+                    job.command,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[file.fileno() for file in job.keep_open],
+                )
+            )
             processes.append(process)
+            assert process.stdout is not None  # a pipe
             selector.register(process.stdout, selectors.EVENT_READ, _Lines(job.on_line))
         while True:
             events = selector.select(_POLL_SECONDS) if selector.get_map() else []
@@ -82,7 +89,7 @@ class _Lines:
             self.rest = b""
 
 
-def _drain(selector) -> None:
+def _drain(selector: selectors.BaseSelector) -> None:
     """Hand on what the processes printed before they ended."""
     while events := selector.select(0):
         for key, _ in events:
@@ -95,7 +102,7 @@ def _drain(selector) -> None:
 
 
 @contextlib.contextmanager
-def stopped_at_the_end(command: list[str], **options):
+def stopped_at_the_end(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
     """Start a command, whatever ends the block ends it and all of its children."""
     # Lines come when they are printed. A session of its own: Ctrl-C reaches this process only, which then stops all of
     # the session.
@@ -105,7 +112,8 @@ def stopped_at_the_end(command: list[str], **options):
         yield process
     finally:
         _stop(process)
-        process.stdout.close()
+        if process.stdout:
+            process.stdout.close()
 
 
 def _stop(process: subprocess.Popen) -> None:

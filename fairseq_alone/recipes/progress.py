@@ -14,10 +14,11 @@ class Progress:
     def __init__(self, name: str, max_epoch: int, max_update: int):
         self.name, self.max_epoch, self.max_update = name, max_epoch, max_update
         self.epoch = self.updates = 0
-        self.words_per_second = self.valid_ppl = None
+        self.words_per_second: float | None = None
+        self.valid_ppl: float | None = None
         self._done = 0.0  # share of the training, 0 to 1
-        self._first = None  # (share, seconds) that the speed is measured from
-        self._seconds_left = None
+        self._first: tuple[float, float] | None = None  # (share, seconds) that the speed is measured from
+        self._seconds_left: float | None = None
 
     def read(self, line: str) -> bool:
         """Take a line of the log; tell whether an epoch has just been validated."""

@@ -16,13 +16,17 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
 
-_RESULTS = ("scores.json", "evaluate.settings", "averaged.pt", "generated.txt", "headline_scores.json")
-_RESULTS += ("headline_scores.md", "lengths.png", "test.hyp.*", "headlines/*.settings")
+_RESULTS = (
+    *("scores.json", "evaluate.settings", "averaged.pt", "generated.txt", "headline_scores.json"),
+    *("headline_scores.md", "lengths.png", "test.hyp.*", "headlines/*.settings"),
+)
 
 
 class RunFolder:
@@ -76,7 +80,7 @@ class RunFolder:
             )
 
     @contextlib.contextmanager
-    def started(self, settings: list[str], command: list[str]):
+    def started(self, settings: list[str], command: list[str]) -> Iterator[TextIO]:
         """Make the folder, write what is trained, and yield the lock's file, to be handed on to the processes.
 
         A block that raises :class:`RefusedError` leaves no folder behind if there was none before.

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_alone.errors import UserError
@@ -12,7 +13,7 @@ SPLITS = ("train", "valid", "test")
 
 
 @contextlib.contextmanager
-def outcome(path: Path, is_folder: bool = True):
+def outcome(path: Path, is_folder: bool = True) -> Iterator[Path]:
     """Yield ``PATH.part``, an empty folder or the name of a file; rename it when the block ends without an error."""
     part = path.with_name(f"{path.name}.part")
     remove(part)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from pathlib import Path
+from typing import TextIO
 
 from fairseq_alone.errors import UserError
 
@@ -97,10 +98,10 @@ def split_into_pieces(model: Path, source: Path, target: Path) -> None:
         output.writelines(f"{' '.join(processor.encode(line, out_type=str))}\n" for line in lines)
 
 
-def _lines(path: Path):
+def _lines(path: Path) -> TextIO:
     # Only a line feed ends a line.
     return open(path, encoding="utf-8", newline="\n")
 
 
-def _written(path: Path):
+def _written(path: Path) -> TextIO:
     return open(path, "w", encoding="utf-8", newline="\n")

@@ -1,5 +1,6 @@
 """What a user can choose about a training. None means: as the preset or the recipe says."""
 
+from argparse import Namespace
 from dataclasses import dataclass, fields
 
 from fairseq_alone.errors import UserError
@@ -47,6 +48,6 @@ class TrainOptions:
                 raise UserError(f"--{name.replace('_', '-')} does not belong to the recipe {recipe}")
 
     @classmethod
-    def of_arguments(cls, args) -> "TrainOptions":
+    def of_arguments(cls, args: Namespace) -> "TrainOptions":
         """From the arguments of the command, which have the same names."""
         return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})

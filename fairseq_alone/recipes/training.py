@@ -37,7 +37,7 @@ def is_zero(weight: str) -> bool:
     return float(weight) == 0
 
 
-def no_effect(embedding: str, **options) -> list[str]:
+def no_effect(embedding: str, **options: str | None) -> list[str]:
     """A note for each option of another kind of embedding that was given."""
     kinds = {
         "factorized_dim": ("factorized",),

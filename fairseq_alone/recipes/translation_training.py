@@ -1,7 +1,9 @@
 """The training of the recipes for translation and headlines, which share most of it: settings and flags."""
 
+from pathlib import Path
+
 from fairseq_alone.errors import UserError
-from fairseq_alone.recipes.batch import divide
+from fairseq_alone.recipes.batch import Batch, divide
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.presets import Preset, flag
 from fairseq_alone.recipes.steps import count_lines
@@ -9,6 +11,7 @@ from fairseq_alone.recipes.train_options import TrainOptions
 from fairseq_alone.recipes.training import Training, is_zero, no_effect
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole, with_commas
 from fairseq_alone.recipes.work_folder import WorkFolder
+from fairseq_alone.recipes.workers import Workers
 
 _EMBEDDINGS = ("conventional", "factorized", "alone_binary", "alone_real", "alone_share")
 
@@ -37,7 +40,7 @@ def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
     if not is_zero(weight):
         criterion[1] += "_with_augmented_loss"
         criterion += ["--augmented-loss-weight", weight]
-    own_flags, own_settings, own_notes = ["--task", "translation"], [], []
+    own_flags, own_settings, own_notes = ["--task", "translation"], list[str](), list[str]()
     if work.recipe == "headlines":
         family = {"conventional": "length"}.get(family, family)
         own_flags, own_settings, own_notes = _length_encoding(preset, options)
@@ -52,7 +55,7 @@ def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
         settings.append("fp16=0")
     settings.append(f"flags={' '.join(options.flags)}")
 
-    def flags(batch, workers, checkpoints):
+    def flags(batch: Batch, workers: Workers, checkpoints: Path) -> list[str]:
         return [
             *("--source-lang", work.source_lang, "--target-lang", work.target_lang),
             *("--arch", preset["architecture"].format(family=family), *preset.shape_flags),
@@ -91,7 +94,9 @@ def _sizes(preset: Preset, options: TrainOptions) -> dict[str, int]:
     return sizes
 
 
-def _embedding(preset: Preset, options: TrainOptions, embedding: str, inter_dim: int, vocabulary: int):
+def _embedding(
+    preset: Preset, options: TrainOptions, embedding: str, inter_dim: int, vocabulary: int
+) -> tuple[str, list[str], list[str], list[str]]:
     """The family of architectures, flags of the size, its line in the settings, and notes."""
     given = {name: getattr(options, name) for name in ("factorized_dim", "share", "inter_dim")}
     notes = no_effect(embedding, **given)
@@ -116,7 +121,7 @@ def _embedding(preset: Preset, options: TrainOptions, embedding: str, inter_dim:
     return "factorized", ["--factorized-dim", str(width)], [f"factorized_dim={width}"], notes
 
 
-def _length_encoding(preset: Preset, options: TrainOptions):
+def _length_encoding(preset: Preset, options: TrainOptions) -> tuple[list[str], list[str], list[str]]:
     """Flags, settings and notes about the length of headlines."""
     length = one_of("--length", options.length or preset["length"], ("lrpe", "ldpe", "none"))
     absolute = preset["absolute"] if options.absolute is None else options.absolute

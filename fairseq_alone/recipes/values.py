@@ -5,21 +5,21 @@ import re
 from fairseq_alone.errors import UserError
 
 
-def positive(flag: str, value) -> int:
+def positive(flag: str, value: str | int) -> int:
     """A whole number from 1. Raises UserError."""
     if not re.fullmatch(r"[1-9][0-9]*", str(value)):
         raise UserError(f"{flag} must be a positive whole number, got '{value}'")
     return int(value)
 
 
-def whole(flag: str, value) -> int:
+def whole(flag: str, value: str | int) -> int:
     """A whole number from 0. Raises UserError."""
     if not re.fullmatch(r"0|[1-9][0-9]*", str(value)):
         raise UserError(f"{flag} must be a whole number, got '{value}'")
     return int(value)
 
 
-def decimal(flag: str, value) -> str:
+def decimal(flag: str, value: str | float) -> str:
     """A number that is not negative, as it was written: so it stands in the settings of a run. Raises UserError."""
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", str(value)):
         raise UserError(f"{flag} must be a number like 0.5 and not negative, got '{value}'")

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def open_work(path: Path | str) -> WorkFolder:
 
 
 @contextlib.contextmanager
-def locked(path: Path):
+def locked(path: Path) -> Iterator[None]:
     """Keep others out of WORK, and make it. The lock ends with this process and its children.
 
     Raises:

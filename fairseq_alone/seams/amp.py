@@ -9,7 +9,7 @@ def install() -> None:
     # With --amp, gradients are unscaled for clipping under the name of torch's optimizer. fairseq then steps under
     # another name, so the scaler unscales them again: at a scale of 65536 Adam sees them 65536 times too small, and its
     # epsilon counts that much more.
-    def step(self):
+    def step(self: AMPOptimizer) -> None:
         self.scaler.step(self.optimizer)
         self.scaler.update()
 

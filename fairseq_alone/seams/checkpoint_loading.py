@@ -2,6 +2,7 @@
 
 import functools
 import types
+from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
@@ -20,7 +21,7 @@ def install() -> None:
 def _load_files_safely() -> None:
     # A newer fairseq asks torch for the unsafe loader, which runs code from the file. All of fairseq's reading of
     # checkpoints is in this one module, and only this module sees the substitute.
-    def load(file, map_location=None, **asked):
+    def load(file: Any, map_location: Any = None, **asked: Any) -> Any:
         path = getattr(file, "name", file)
         if isinstance(file, (str, bytes)):
             with file_errors(path), open(file, "rb") as opened:
@@ -28,8 +29,7 @@ def _load_files_safely() -> None:
         return load_safely(file, path, map_location)
 
     substitute = types.ModuleType("torch")
-    substitute.__getattr__ = functools.partial(getattr, torch)
-    substitute.load = load
+    vars(substitute).update(load=load, __getattr__=functools.partial(getattr, torch))
     checkpoint_utils.torch = substitute
 
 
@@ -38,7 +38,7 @@ def _wrap_checkpoint_loading() -> None:
     original = checkpoint_utils.load_checkpoint_to_cpu
 
     @functools.wraps(original)
-    def load_checkpoint_to_cpu(path, *args, **kwargs):
+    def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> dict:
         with file_errors(path):
             try:
                 state = original(path, *args, **kwargs)

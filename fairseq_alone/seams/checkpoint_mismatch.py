@@ -3,6 +3,7 @@
 import functools
 import re
 import traceback
+from typing import Any
 
 from fairseq import checkpoint_utils
 from fairseq.trainer import Trainer
@@ -27,7 +28,7 @@ def _wrap_training() -> None:
     original = Trainer.load_checkpoint
 
     @functools.wraps(original)
-    def load_checkpoint_into_trainer(self, filename, *args, **kwargs):
+    def load_checkpoint_into_trainer(self: Trainer, filename: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(self, filename, *args, **kwargs)
         except Exception as error:
@@ -42,16 +43,18 @@ def _wrap_training() -> None:
 def _wrap_decoding() -> None:
     original = checkpoint_utils.load_model_ensemble_and_task
     read = checkpoint_utils.load_checkpoint_to_cpu
-    last_path = []
+    last_path: list[str] = []
 
     # Of several checkpoints, fairseq reads one, builds its model and loads it, then the next.
     @functools.wraps(read)
-    def load_checkpoint_to_cpu(path, *args, **kwargs):
+    def load_checkpoint_to_cpu(path: str, *args: Any, **kwargs: Any) -> Any:
         last_path[:] = [path]
         return read(path, *args, **kwargs)
 
     @functools.wraps(original)
-    def load_model_ensemble_and_task(filenames, arg_overrides=None, *args, **kwargs):
+    def load_model_ensemble_and_task(
+        filenames: list[str], arg_overrides: dict | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         last_path.clear()
         try:
             return original(filenames, arg_overrides, *args, **kwargs)
@@ -65,7 +68,7 @@ def _wrap_decoding() -> None:
     checkpoint_utils.load_model_ensemble_and_task = load_model_ensemble_and_task
 
 
-def _settings(model_config) -> dict:
+def _settings(model_config: Any) -> dict:
     if isinstance(model_config, DictConfig):
         model_config = OmegaConf.to_container(model_config)
     return settings_of(model_config)
@@ -109,5 +112,5 @@ def _listed(parts: list[str], most: int) -> str:
     return ", ".join(parts[:most]) + (f", and {more} more" if more > 0 else "")
 
 
-def _shown(value) -> str:
+def _shown(value: object) -> str:
     return "not given" if value is None else str(value)

@@ -2,6 +2,8 @@
 
 import ast
 import functools
+from argparse import ArgumentParser
+from typing import Any
 
 from fairseq import options, utils
 from fairseq.file_io import PathManager
@@ -15,7 +17,9 @@ def install() -> None:
     original = options.parse_args_and_arch
 
     @functools.wraps(original)
-    def parse_args_and_arch(parser, input_args=None, *args, **kwargs):
+    def parse_args_and_arch(
+        parser: ArgumentParser, input_args: list[str] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         parsed = original(parser, input_args, *args, **kwargs)
         # Given flags are those of a program, which may set the path afterwards. A training has no such flag.
         if input_args is None and hasattr(parsed, "model_overrides"):

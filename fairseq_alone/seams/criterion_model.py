@@ -1,6 +1,7 @@
 """Criterions that need something of the model."""
 
 import functools
+from typing import Any
 
 from fairseq.trainer import Trainer
 
@@ -11,7 +12,7 @@ def install() -> None:
     original = Trainer.__init__
 
     @functools.wraps(original)
-    def init(self, cfg, task, model, criterion, *args, **kwargs):
+    def init(self: Trainer, cfg: Any, task: Any, model: Any, criterion: Any, *args: Any, **kwargs: Any) -> None:
         if hasattr(criterion, "check_model"):
             criterion.check_model(model)
         original(self, cfg, task, model, criterion, *args, **kwargs)

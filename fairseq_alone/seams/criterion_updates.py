@@ -11,7 +11,7 @@ def install() -> None:
     original = Trainer.set_num_updates
 
     @functools.wraps(original)
-    def set_num_updates(self, num_updates):
+    def set_num_updates(self: Trainer, num_updates: int) -> None:
         original(self, num_updates)
         if hasattr(self._criterion, "set_num_updates"):
             self._criterion.set_num_updates(num_updates)

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from typing import Any
 
 from fairseq import models
 from omegaconf import DictConfig, OmegaConf
@@ -19,8 +20,9 @@ def install() -> None:
     original = models.build_model
 
     @functools.wraps(original)
-    def build_model(cfg, *args, **kwargs):
-        require_heads_that_divide(settings_of(OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else cfg))
+    def build_model(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        flags: Any = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else cfg
+        require_heads_that_divide(settings_of(flags))
         try:
             return original(cfg, *args, **kwargs)
         except ValueError as error:

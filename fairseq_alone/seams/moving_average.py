@@ -11,7 +11,7 @@ def install() -> None:
     step, restore, build = EMA._step_internal, EMA.restore, EMA.build_fp32_params
 
     @functools.wraps(restore)
-    def restore_with_versions(self, state_dict, build_fp32_params=False):
+    def restore_with_versions(self: EMA, state_dict: dict[str, Tensor], build_fp32_params: bool = False) -> None:
         # A step leaves out all names with "version" in them. Without one, fairseq's decoder takes the state dict for
         # one of before 2018 and removes its final layer norm.
         own = self.model.state_dict()
@@ -19,12 +19,12 @@ def install() -> None:
         restore(self, {**kept, **state_dict}, build_fp32_params)
 
     @functools.wraps(step)
-    def step_each_tensor_once(self, new_model, updates=None):
+    def step_each_tensor_once(self: EMA, new_model: nn.Module, updates: int | None = None) -> None:
         # Under three names a tensor would be decayed three times in one step.
         step(self, _AveragedTensors(new_model), updates)
 
     @functools.wraps(build)
-    def build_with_ties(self, state_dict=None):
+    def build_with_ties(self: EMA, state_dict: dict[str, Tensor] | None = None) -> None:
         build(self, state_dict)
         for other, first in _ties(self.model).items():
             self.fp32_params[other] = self.fp32_params[first]

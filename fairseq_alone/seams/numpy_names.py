@@ -2,6 +2,7 @@
 
 import functools
 import types
+from typing import Any
 
 import numpy
 from fairseq.data import data_utils, language_pair_dataset, token_block_dataset
@@ -17,12 +18,11 @@ def install() -> None:
     data_utils.np = _numpy_with(percentile=_percentile)
 
 
-def _percentile(a, q, interpolation="linear", **kwargs):
+def _percentile(a: Any, q: Any, interpolation: Any = "linear", **kwargs: Any) -> Any:
     return numpy.percentile(a, q, method=interpolation, **kwargs)
 
 
-def _numpy_with(**names) -> types.ModuleType:
+def _numpy_with(**names: object) -> types.ModuleType:
     substitute = types.ModuleType("numpy")
-    substitute.__getattr__ = functools.partial(getattr, numpy)
-    vars(substitute).update(names)
+    vars(substitute).update(names, __getattr__=functools.partial(getattr, numpy))
     return substitute

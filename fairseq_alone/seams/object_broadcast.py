@@ -1,5 +1,7 @@
 """Objects sent between the processes of one job."""
 
+from typing import Any
+
 import torch.distributed
 from fairseq.distributed import utils
 
@@ -9,7 +11,7 @@ def install() -> None:
 
     # fairseq sends objects between the processes of one job through torch.load, whose safe default refuses a
     # DictConfig. The sender is a process of this job, not a file, so a pickle is as safe as the job itself.
-    def broadcast_object_slow(obj, src_rank, group, dist_device):
+    def broadcast_object_slow(obj: Any, src_rank: int, group: Any, dist_device: torch.device) -> Any:
         objects = [obj]
         source = torch.distributed.get_global_rank(group, src_rank) if group is not None else src_rank
         torch.distributed.broadcast_object_list(objects, src=source, group=group, device=dist_device)

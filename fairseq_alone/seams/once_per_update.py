@@ -7,12 +7,15 @@ gradients zeroed, micro-batches, :func:`push_gradients`, gradients reduced (``le
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from fairseq import models
 from fairseq.optim.fairseq_optimizer import FairseqOptimizer
 from fairseq.trainer import Trainer
 from torch import nn
+from torch.distributed import ProcessGroup
 from torch.nn.parallel import DistributedDataParallel
 
 from fairseq_alone.errors import UserError
@@ -32,23 +35,25 @@ def install() -> None:
     wrap_model = models.DistributedFairseqModel
 
     @functools.wraps(train_step)
-    def train_step_with_matrices(self, *args, **kwargs):
+    def train_step_with_matrices(self: Trainer, *args: Any, **kwargs: Any) -> Any:
         with update_of(self.model, self.cfg.distributed_training.ddp_backend):
             return train_step(self, *args, **kwargs)
 
     @functools.wraps(zero_grad)
-    def zero_grad_with_matrices(self):
+    def zero_grad_with_matrices(self: Trainer) -> None:
         drop_gradients(self.model)
         zero_grad(self)
 
     @functools.wraps(all_reduce_grads)
-    def all_reduce_grads_with_matrices(self, module):
+    def all_reduce_grads_with_matrices(self: FairseqOptimizer, module: nn.Module) -> None:
         push_gradients(module)
         all_reduce_grads(self, module)
 
     @functools.wraps(wrap_model)
-    def wrap_model_with_matrices(args, model, process_group, device):
-        def wrap():
+    def wrap_model_with_matrices(
+        args: Any, model: nn.Module, process_group: ProcessGroup, device: torch.device
+    ) -> nn.Module:
+        def wrap() -> nn.Module:
             return wrap_model(args, model, process_group, device)
 
         return wrap_for_ddp(wrap, args.ddp_backend, model, process_group)
@@ -66,7 +71,7 @@ def built_once_per_update(model: nn.Module) -> list[ComputedEmbedding]:
 
 
 @contextlib.contextmanager
-def update_of(model: nn.Module, ddp_backend: str):
+def update_of(model: nn.Module, ddp_backend: str) -> Iterator[None]:
     """One update of fairseq's trainer. Does nothing within another: fairseq repeats an update within itself.
 
     Raises:
@@ -107,7 +112,9 @@ def drop_gradients(model: nn.Module) -> None:
         embedding.drop_gradient()
 
 
-def wrap_for_ddp(wrap, ddp_backend: str, model: nn.Module, process_group):
+def wrap_for_ddp(
+    wrap: Callable[[], nn.Module], ddp_backend: str, model: nn.Module, process_group: ProcessGroup
+) -> nn.Module:
     """Call ``wrap()``, which wraps ``model`` for several processes, so that it works with :func:`push_gradients`.
 
     Raises:
@@ -121,8 +128,9 @@ def wrap_for_ddp(wrap, ddp_backend: str, model: nn.Module, process_group):
             f"--ddp-backend {ddp_backend} does not work with an embedding built once per update: {_INSTEAD}, or "
             "--alone-rebuild forward"
         )
-    # DDP would wait for their gradients in every backward pass, where they get none.
-    model._ddp_params_and_buffers_to_ignore = [
+    # DDP would wait for their gradients in every backward pass, where they get none. A list is no tensor, so torch's
+    # annotations do not foresee it.
+    model._ddp_params_and_buffers_to_ignore = [  # type: ignore[assignment]
         name
         for name, parameter in model.named_parameters(remove_duplicate=False)
         if any(parameter is ours for ours in parameters)
@@ -139,7 +147,7 @@ def _parameters(embeddings: list[ComputedEmbedding]) -> list[nn.Parameter]:
     return [parameter for embedding in embeddings for parameter in embedding.parameters()]
 
 
-def _average_gradients(embeddings: list[ComputedEmbedding], process_group) -> None:
+def _average_gradients(embeddings: list[ComputedEmbedding], process_group: ProcessGroup) -> None:
     world_size = torch.distributed.get_world_size(process_group)
     for parameter in _parameters(embeddings):
         if parameter.requires_grad:

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import functools
 import os
+from typing import Any
 
 from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
@@ -23,7 +24,7 @@ def _wrap_making() -> None:
     original = checkpoint_utils.verify_checkpoint_directory
 
     @functools.wraps(original)
-    def verify_checkpoint_directory(save_dir):
+    def verify_checkpoint_directory(save_dir: str) -> None:
         made = missing_folders(save_dir)
         if made:
             atexit.register(remove_if_empty, made, os.getpid())
@@ -41,7 +42,7 @@ def _wrap_resuming() -> None:
     original = checkpoint_utils.load_checkpoint
 
     @functools.wraps(original)
-    def load_checkpoint(cfg, trainer, **kwargs):
+    def load_checkpoint(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
         if not cfg.no_save and distributed_utils.is_master(trainer.cfg.distributed_training):
             lock_folder("--save-dir", cfg.save_dir)
         return original(cfg, trainer, **kwargs)

@@ -1,7 +1,9 @@
 """``fairseq-eval-lm`` and samples that are longer than the model allows."""
 
 import functools
+from typing import Any
 
+from fairseq.data import FairseqDataset
 from fairseq.tasks.language_modeling import LanguageModelingTask
 
 from fairseq_alone.errors import UserError
@@ -13,14 +15,16 @@ def install() -> None:
     original = LanguageModelingTask.eval_lm_dataloader
 
     @functools.wraps(original)
-    def eval_lm_dataloader(self, dataset, *args, max_positions=None, **kwargs):
+    def eval_lm_dataloader(
+        self: LanguageModelingTask, dataset: Any, *args: Any, max_positions: int | None = None, **kwargs: Any
+    ) -> Any:
         require_all_fit(dataset, max_positions, getattr(self.args, "sample_break_mode", None))
         return original(self, dataset, *args, max_positions=max_positions, **kwargs)
 
     LanguageModelingTask.eval_lm_dataloader = eval_lm_dataloader
 
 
-def require_all_fit(dataset, max_positions: int | None, break_mode: str | None) -> None:
+def require_all_fit(dataset: FairseqDataset, max_positions: int | None, break_mode: str | None) -> None:
     """Raise UserError when samples are longer than the model allows, or there are none.
 
     Args:

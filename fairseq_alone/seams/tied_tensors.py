@@ -1,5 +1,7 @@
 """Tensors with several names stay one tensor when fairseq copies a state dict to the CPU, so a file holds them once."""
 
+from typing import Any
+
 import torch
 from fairseq import utils
 from torch import Tensor
@@ -10,7 +12,7 @@ def install() -> None:
     utils.move_to_cpu = move_to_cpu
 
 
-def move_to_cpu(sample):
+def move_to_cpu(sample: Any) -> Any:
     """Tensors of nested containers on the CPU, half types as float32; what was one tensor is one afterwards."""
     moved: dict[tuple, Tensor] = {}
 

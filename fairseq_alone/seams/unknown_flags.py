@@ -4,6 +4,7 @@ import argparse
 import difflib
 import functools
 import re
+from typing import Any
 
 from fairseq import options
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
@@ -20,7 +21,7 @@ def install() -> None:
     original = options.parse_args_and_arch
 
     @functools.wraps(original)
-    def parse_args_and_arch(parser, *args, **kwargs):
+    def parse_args_and_arch(parser: Any, *args: Any, **kwargs: Any) -> Any:
         parser.error = functools.partial(_exit, parser)
         try:
             return original(parser, *args, **kwargs)

@@ -3,6 +3,8 @@
 import os
 import re
 import sys
+from types import TracebackType
+from typing import Any
 
 from hydra.core.utils import JobReturn
 
@@ -31,7 +33,7 @@ def _wrap_excepthook() -> None:
     # fairseq's commands have no place to catch an error of a model.
     original = sys.excepthook
 
-    def excepthook(kind, error, traceback):
+    def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         sentence = mistake(error)
         if sentence is None:
             original(kind, error, traceback)
@@ -43,13 +45,14 @@ def _wrap_excepthook() -> None:
 
 def _wrap_hydra() -> None:
     # Hydra, in fairseq-hydra-train, catches what a job raised, prints a traceback and exits.
-    original = JobReturn.return_value
+    original: Any = JobReturn.return_value  # a property
 
-    def return_value(self):
+    def return_value(self: JobReturn) -> Any:
         error = self._return_value
         sentence = mistake(error) if isinstance(error, Exception) else None
         if sentence is None:
             return original.fget(self)
         raise SystemExit(f"{os.path.basename(sys.argv[0])}: error: {sentence}")
 
-    JobReturn.return_value = property(return_value, original.fset)
+    replaced: Any = JobReturn
+    replaced.return_value = property(return_value, original.fset)

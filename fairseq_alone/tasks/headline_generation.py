@@ -1,11 +1,11 @@
 """``--task headline_generation``: translation from a text to a headline of a desired length."""
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
-import torch
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
+from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
 
@@ -36,7 +36,7 @@ class HeadlineGenerationTask(TranslationTask):
     #: What a model with a length encoding asks of its task.
     sets_target_lengths = True
 
-    def build_generator(self, models, args, *other_args, **kwargs):
+    def build_generator(self, models: list[nn.Module], args: Any, *other_args: Any, **kwargs: Any) -> Any:
         """Build fairseq's generator. A ``desired_length`` in ``args`` takes precedence over the flag.
 
         Raises:
@@ -55,7 +55,14 @@ class HeadlineGenerationTask(TranslationTask):
         generator.desired_length = desired_length
         return generator
 
-    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+    def inference_step(
+        self,
+        generator: Any,
+        models: list[nn.Module],
+        sample: dict[str, Any],
+        prefix_tokens: Tensor | None = None,
+        constraints: Tensor | None = None,
+    ) -> Any:
         """Decode one batch, with the lengths put into a copy of ``sample``.
 
         Raises:
@@ -68,7 +75,7 @@ class HeadlineGenerationTask(TranslationTask):
             sample = {**sample, "net_input": {**sample["net_input"], "target_lengths": lengths}}
         return super().inference_step(generator, models, sample, prefix_tokens, constraints)
 
-    def _target_lengths(self, generator, sample, desired_length: int) -> torch.Tensor:
+    def _target_lengths(self, generator: Any, sample: dict[str, Any], desired_length: int) -> Tensor:
         """Target tokens with the end symbol, (B,)."""
         sources = sample["net_input"]["src_tokens"]  # (B, S)
         if desired_length == 0:
@@ -95,7 +102,7 @@ def _check_scoring(desired_length: int | None) -> None:
         )
 
 
-def _check_models(models, desired_length: int | None) -> None:
+def _check_models(models: list[nn.Module], desired_length: int | None) -> None:
     if desired_length is not None and desired_length < 0:
         raise UserError(f"--desired-length must be at least 0, got {desired_length}")
     # Models of other kinds, such as fairseq's LSTM, have no cfg.

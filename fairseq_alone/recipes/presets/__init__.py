@@ -34,7 +34,7 @@ class Preset(dict):
         super().__init__(values)
         self.name = name
 
-    def __missing__(self, key):
+    def __missing__(self, key: str) -> dict:
         if key in _OPTIONAL:
             return {}
         raise UserError(f"the preset {self.name} has no {key}; add it to [{self.name}] or [{_SHARED}] of its file")
@@ -65,7 +65,7 @@ class Preset(dict):
         return [word for name, value in flags.items() for word in flag(name, value)]
 
 
-def flag(name: str, value) -> list[str]:
+def flag(name: str, value: object) -> list[str]:
     """``lr``, ``0.1`` becomes ``--lr 0.1``; a true value has no word of its own, and false is no flag."""
     if isinstance(value, bool):
         return [f"--{name}"] if value else []
@@ -78,7 +78,8 @@ def read_presets(recipe: str, own: Path | None = None) -> dict[str, Preset]:
     Raises:
         UserError: the file cannot be read, or has a key that no preset of the recipe has.
     """
-    shared, named = {}, {}
+    shared: dict = {}
+    named: dict[str, dict] = {}
     known = None
     for path in (FOLDER / f"{recipe}.toml", own):
         if path is None:
