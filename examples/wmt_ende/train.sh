@@ -9,8 +9,8 @@
 #
 # Variables (the default in brackets):
 #   PRESET            wmt16, small or demo [the one WORK_DIR was prepared with]
-#   EMBEDDING         conventional, factorized, alone_share, or as published alone_binary or alone_real
-#                     [alone_share]
+#   EMBEDDING         conventional, factorized, alone_share, or as published alone_binary or alone_real; the initial
+#                     values are the authors' with wmt16 only [alone_share]
 #   TIE               all, decoder or none: which embeddings are one [all]
 #   AUGMENTED_LOSS    gamma, the weight of the augmented loss, 0 = none [0]
 #   INTER_DIM         D_inter of ALONE [wmt16 8192, small 2048, demo 256]
