@@ -10,8 +10,8 @@
 #
 # Variables (the default in brackets):
 #   PRESET            gigaword or small [the one WORK_DIR was prepared with]
-#   EMBEDDING         conventional, factorized, alone_share, or as published alone_binary or alone_real
-#                     [alone_share]
+#   EMBEDDING         conventional, factorized, alone_share, or as published alone_binary or alone_real; the initial
+#                     values are the authors' with gigaword only [alone_share]
 #   LENGTH            lrpe, ldpe or none: the length encoding of the decoder [gigaword lrpe, small ldpe]
 #   ABSOLUTE          1 = add the ordinary position encoding, the papers' +PE [gigaword 1, small 0]
 #   INTER_DIM         D_inter of ALONE; the paper has 512 and 1024 [512]

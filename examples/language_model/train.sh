@@ -9,7 +9,7 @@
 #
 # Variables (the default in brackets):
 #   PRESET        small, medium or large: 200, 650 or 1500 units, the sizes of Inan et al. (2017) [small]
-#   EMBEDDING     conventional, factorized, alone (as published) or alone_share [conventional]
+#   EMBEDDING     conventional, factorized, alone (as published, balanced initial values) or alone_share [conventional]
 #   TIE           none or decoder: whether input and output embedding are one (RE) [none]
 #   AUGMENTED_LOSS  gamma, the weight of the augmented loss (AL); 0 = plain cross-entropy [0]
 #   TEMPERATURE   tau of the augmented loss [10]
