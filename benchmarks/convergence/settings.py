@@ -110,9 +110,9 @@ _SHARES = {"half": 0.5, "quarter": 0.25, "eighth": 0.125}
 SETTINGS = {"conventional": Setting("conventional", series="conventional")}
 for _name, _share in _SHARES.items():
     SETTINGS[f"factorized_{_name}"] = Setting("factorized", _share, series="factorized")
-    SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE as published")
-    SETTINGS[f"authors_{_name}"] = Setting("alone_binary", _share, flags=_AUTHORS)
-    SETTINGS[f"authors_real_{_name}"] = Setting("alone_real", _share, flags=_AUTHORS)
+    SETTINGS[f"authors_{_name}"] = Setting("alone_binary", _share, flags=_AUTHORS, series="ALONE as published, binary")
+    SETTINGS[f"authors_real_{_name}"] = Setting("alone_real", _share, flags=_AUTHORS, series="ALONE as published, real")
+    SETTINGS[f"published_{_name}"] = Setting("alone_binary", _share, series="ALONE, binary, balanced start")
     SETTINGS[f"share_{_name}"] = Setting("alone_share", _share, series="ALONE, --alone-share")
 # Where the rows do most good: all of one width; half of the values in wide rows, few for the rarest words; a table
 # whose rows move as fast as free rows do.
