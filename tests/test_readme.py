@@ -32,27 +32,24 @@ PLACES = (
 TEXTS = {
     "$(fairseq-alone path)": str(ROOT / "fairseq_alone"),
     "fairseq-train ...": "fairseq-train DATA --user-dir fairseq_alone --optimizer adam --lr 0.01 --max-tokens 400 "
-    "--criterion cross_entropy --required-batch-size-multiple 1 --no-save",
+    "--criterion cross_entropy --required-batch-size-multiple 1 --no-save --disable-validation",
 }
 
-_SMALL_TRAINING = ("--cpu", "--num-workers", 0, "--max-update", 2, "--no-progress-bar", "--disable-validation")
+# A model that has learned nothing does not end its sentences.
+_SHORT = ("--max-len-b", 10)
 
 #: Words that are added to the first command that begins like this.
 ADDED = {
     "make": ("--dry-run",),
     "fairseq-train DATA_LM ": ("--cpu", "--num-workers", 0, "--max-epoch", 1, "--no-progress-bar"),
-    "fairseq-train DATA --user-dir fairseq_alone --arch transformer_alone --share-all-embeddings --alone-share 0.5": (
-        *SMALL_MODEL,
-        *("--cpu", "--num-workers", 0, "--max-update", 2, "--no-progress-bar"),
-    ),
-    "fairseq-train ": (*SMALL_MODEL, *_SMALL_TRAINING),
-    "fairseq-generate ": ("--cpu", "--num-workers", 0),
+    "fairseq-train ": (*SMALL_MODEL, "--cpu", "--num-workers", 0, "--max-update", 2, "--no-progress-bar"),
+    "fairseq-generate ": ("--cpu", "--num-workers", 0, *_SHORT),
     "fairseq-eval-lm ": ("--cpu",),
     "fairseq-preprocess ": ("--workers", 1),
     "fairseq-hydra-train ": ("optimization.max_epoch=1", "hydra.run.dir=WORK/outputs"),
-    "fairseq-alone prepare ": ("--hold-out", 20, "--merges", 500, "--workers", 1),
+    "fairseq-alone prepare ": ("--hold-out", 10, "--merges", 500, "--workers", 1),
     "fairseq-alone train ": ("--max-epoch", 1, "--cpu"),
-    "fairseq-alone evaluate ": ("--cpu",),
+    "fairseq-alone evaluate ": ("--cpu", "--", *_SHORT),
 }
 
 
