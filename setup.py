@@ -23,11 +23,14 @@ setup(
     license="MIT",
     packages=find_packages(include=["fairseq_alone", "fairseq_alone.*"]),
     package_data={"fairseq_alone": ["py.typed"], "fairseq_alone.recipes.presets": ["*.toml"]},
-    python_requires=">=3.11,<3.13",
+    # The plugin needs fairseq, which runs on Python 3.11 and 3.12 here. fairseq_alone.modules runs wherever torch does.
+    python_requires=">=3.10",
     install_requires=[
         # 2.6 allows a type under a second name in the safe loader. Tested with 2.13 only.
         "torch>=2.6",
-        "fairseq-fixed>=0.12.3.1",
+        # fairseq's main branch of November 2024. fairseq_alone/seams replaces methods of it, so a later one is not
+        # taken before it is tried; that of September 2025 is on no package index.
+        "fairseq-fixed>=0.12.3.1,<0.12.4; python_version >= '3.11' and python_version < '3.13'",
         "numpy",
         "sentencepiece",
         "sacrebleu>=2.0",

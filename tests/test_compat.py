@@ -1,5 +1,6 @@
 """A wrong Python or fairseq gets one sentence that says what to install; modules work without fairseq."""
 
+import ast
 import sys
 
 import pytest
@@ -85,6 +86,7 @@ def test_a_command_that_does_not_need_fairseq_works_without(tmp_path):
 
 
 WITH_FAIRSEQ = """
+import ast
 import sys
 import fairseq.trainer
 before = sys.excepthook, fairseq.trainer.Trainer.train_step, len(fairseq.models.ARCH_MODEL_REGISTRY)
@@ -105,3 +107,17 @@ def test_modules_change_nothing_of_fairseq():
 def test_torch_without_muon_serves_all_but_the_optimizer_that_needs_it():
     code = "import torch; vars(torch.optim).pop('Muon', None); from fairseq_alone.optim import adam_muon"
     succeeded(python(code, fairseq_imported=True))
+
+
+def test_the_modules_are_written_for_every_python_that_torch_supports():
+    """Syntax only: the tests run on one Python. What is not in the standard library of 3.10 comes from elsewhere."""
+    for path in [*(ROOT / "fairseq_alone/modules").glob("*.py"), ROOT / "fairseq_alone/__init__.py"]:
+        tree = ast.parse(path.read_text(), str(path), feature_version=(3, 10))
+        imported = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+            if node.module == "typing"
+        }
+        assert not imported & {"Self", "Never", "assert_never", "LiteralString", "Unpack", "override"}, path

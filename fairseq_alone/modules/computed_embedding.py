@@ -2,7 +2,10 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import (
+    Any,
+    Self,  # torch needs it as well; in typing since Python 3.11
+)
 
 import torch
 import torch.nn.functional as F
