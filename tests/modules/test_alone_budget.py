@@ -9,7 +9,10 @@ from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
 
 
 @pytest.mark.parametrize("share", [0.125, 0.25, 0.5, 0.75])
-@pytest.mark.parametrize(("vocabulary", "dim"), [(2000, 64), (7960, 128), (7960, 512), (32000, 512), (250000, 256)])
+@pytest.mark.parametrize(
+    ("vocabulary", "dim"),
+    [(2000, 64), (7960, 128), (7960, 512), (32000, 512), pytest.param(250000, 256, marks=pytest.mark.slow)],
+)
 def test_the_embedding_has_the_share_of_a_tables_values(vocabulary, dim, share):
     budget = AloneBudget.of_share(share, vocabulary, dim)
     settings = FilterSettings(vocabulary, budget.base_dim, filter="real")

@@ -86,6 +86,7 @@ def test_sums_of_the_papers_shape(kind):
     torch.testing.assert_close(matrix, rows, rtol=1e-5, atol=1e-5 * rows.abs().max().item())
 
 
+@pytest.mark.slow
 def test_gradient_in_float64_by_differences(embedding):
     embedding.double()
     assert torch.autograd.gradcheck(lambda *_: embedding.matrix(), trained(embedding))

@@ -268,7 +268,7 @@ def test_copies_and_half_precision(embedding):
 
 
 @pytest.mark.parametrize("kind", ["binary", "real"])
-@pytest.mark.parametrize("inter_dim", [256, 1024, 8192])
+@pytest.mark.parametrize("inter_dim", [256, 1024, pytest.param(8192, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("base_dim", "dim"), [(128, 128), (512, 512), (1024, 128)])
 def test_initial_scale_does_not_depend_on_the_settings(kind, inter_dim, base_dim, dim):
     embedding = AloneEmbedding(FilterSettings(3000, base_dim, filter=kind), dim, 1, inter_dim=inter_dim)

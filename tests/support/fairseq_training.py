@@ -2,11 +2,11 @@
 
 import torch
 from fairseq import options
-from fairseq.data import Dictionary
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.logging import metrics
 from fairseq.tasks.translation import TranslationTask
 from fairseq.trainer import Trainer
+from small_models import dictionary
 
 import fairseq_alone.models  # noqa: F401 (registers the architectures)
 
@@ -37,9 +37,7 @@ def trainer(*flags) -> Trainer:
     parser = options.get_training_parser()
     args = options.parse_args_and_arch(parser, ["data", *SIDES, *FLAGS, *flags])
     config = convert_namespace_to_omegaconf(args)
-    words = Dictionary()
-    for number in range(VOCABULARY - words.nspecial):
-        words.add_symbol(f"w{number}")
+    words = dictionary(VOCABULARY)
     task = TranslationTask(config.task, words, words)
     torch.manual_seed(1)
     model = task.build_model(config.model)

@@ -4,9 +4,9 @@ import argparse
 
 import torch
 from fairseq import utils
-from fairseq.data import Dictionary
 from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY, FairseqTask
+from small_models import dictionary
 
 import fairseq_alone.models  # noqa: F401 (registers the architectures)
 
@@ -37,13 +37,6 @@ COMPUTED = {
 
 def toy_task(source_size: int, target_size: int | None = None, task: str = "translation") -> FairseqTask:
     """A task with dictionaries of the given sizes, special symbols included."""
-
-    def dictionary(size):
-        words = Dictionary()
-        for number in range(size - len(words)):
-            words.add_symbol(f"w{number}")
-        return words
-
     source = dictionary(source_size)
     target = source if target_size is None else dictionary(target_size)
     config = TASK_DATACLASS_REGISTRY[task](data="unused", source_lang="en", target_lang="de")
