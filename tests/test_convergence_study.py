@@ -10,6 +10,8 @@ from conftest import ROOT, environment
 
 from fairseq_alone.cli import main
 
+pytestmark = pytest.mark.slow
+
 STUDY = ROOT / "benchmarks/convergence"
 
 

@@ -6,6 +6,8 @@ import pytest
 from conftest import ROOT, fairseq, train
 from test_commands import DECODING, hypotheses, one_sentence, train_log
 
+pytestmark = pytest.mark.slow
+
 TASK = ("--user-dir", "fairseq_alone", "--task", "headline_generation", "-s", "en", "-t", "de")
 
 

@@ -9,6 +9,8 @@ from conftest import fairseq
 
 from fairseq_alone.checkpoints import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):

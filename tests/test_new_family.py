@@ -9,6 +9,8 @@ from conftest import ROOT, environment, fairseq, succeeded, train
 
 from fairseq_alone.cli import main
 
+pytestmark = pytest.mark.slow
+
 # A table whose vectors are scaled by a trained number each.
 PLUGIN = """
 from dataclasses import dataclass

@@ -19,6 +19,8 @@ from recipes.served import serve_fairseq
 
 from fairseq_alone.cli import main
 
+pytestmark = pytest.mark.slow
+
 #: Commands that are not run, and why.
 NOT_RUN = {"pip": "downloads what the tests run with", ".": "the tests are in an environment already"}
 

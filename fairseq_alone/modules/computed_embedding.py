@@ -2,14 +2,12 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import (
-    Any,
-    Self,  # torch needs it as well; in typing since Python 3.11
-)
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Self  # noqa: UP035 (torch needs it anyway; typing has it since Python 3.11)
 
 from fairseq_alone.modules.leaf_matrix import LeafMatrix
 from fairseq_alone.modules.matrix_cache import MatrixCache

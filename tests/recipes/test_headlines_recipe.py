@@ -9,6 +9,8 @@ from served import serve_fairseq
 
 from fairseq_alone.cli import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def command(monkeypatch, capsys):

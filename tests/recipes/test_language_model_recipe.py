@@ -11,6 +11,8 @@ from served import serve_fairseq
 from fairseq_alone.cli import main
 from fairseq_alone.recipes import five_language_models, workers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):

@@ -10,6 +10,8 @@ from fairseq_alone.cli import main
 from fairseq_alone.cli.training_log import read_training_log
 from fairseq_alone.recipes import execute
 
+pytestmark = pytest.mark.slow
+
 
 def updates(run_dir):
     return load_checkpoint(run_dir / "checkpoints/checkpoint_last.pt")["optimizer_history"][-1]["num_updates"]

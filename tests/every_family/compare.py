@@ -2,9 +2,9 @@
 
 By hand, from the repository root::
 
-    python tests/fairseq_commands/compare.py                                    # everything: about an hour
-    python tests/fairseq_commands/compare.py --only "hub" --family alone_real   # some of it
-    python tests/fairseq_commands/compare.py --markdown table.md --json table.json
+    python tests/every_family/compare.py                                    # everything: about an hour
+    python tests/every_family/compare.py --only "hub" --family alone_real   # some of it
+    python tests/every_family/compare.py --markdown table.md --json table.json
 
 Everything runs with ``--user-dir fairseq_alone``, fairseq's own models too: without it, this fairseq cannot load a
 checkpoint with this torch.

@@ -6,6 +6,8 @@ import pytest
 from commands import ENTRIES
 from compare import FAMILIES, Runner, rotated_tying
 
+pytestmark = pytest.mark.slow
+
 # Those that touch an embedding, an output layer or a checkpoint in a way that no other test does.
 NAMES = (
     "interactive with constraints",
