@@ -4,6 +4,7 @@ torch is imported by the first function that needs it: the command line tools im
 help.
 """
 
+import contextlib
 import errno
 import functools
 import pickle
@@ -11,8 +12,8 @@ import re
 import struct
 import zipfile
 from argparse import Namespace
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
 
 from fairseq_alone.errors import UserError
 
@@ -75,53 +76,44 @@ def require_fairseq_state(path: str, state: object) -> None:
         raise UserError(f"{path}: not a fairseq checkpoint: it has no `model` and `cfg` as fairseq writes them")
 
 
-class file_errors:  # noqa: N801 (reads as a statement)
+@contextlib.contextmanager
+def file_errors(path: str) -> Iterator[None]:
     """Turn the errors of opening and reading a file into one sentence that names it."""
-
-    def __init__(self, path: str):
-        self.path = path
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, FileNotFoundError):
-            raise UserError(f"{self.path}: there is no such checkpoint") from error
-        if isinstance(error, IsADirectoryError):
-            raise UserError(f"{self.path}: is a folder, not a checkpoint") from error
-        if isinstance(error, PermissionError):
-            raise UserError(f"{self.path}: reading it is not permitted") from error
-        if isinstance(error, OSError):
-            raise UserError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such checkpoint") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: is a folder, not a checkpoint") from error
+    except PermissionError as error:
+        raise UserError(f"{path}: reading it is not permitted") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-class checkpoint_errors:  # noqa: N801 (reads as a statement)
+@contextlib.contextmanager
+def checkpoint_errors(path: str) -> Iterator[None]:
     """Turn the many errors of unpickling a bad file into one sentence that names it. For nothing but ``torch.load``.
 
     What says nothing about the file passes through: memory, the system, an interruption.
     """
-
-    def __init__(self, path: str):
-        self.path = path
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    try:
+        yield
+    except UserError:
+        raise
+    except _DAMAGE as error:
         if isinstance(error, pickle.UnpicklingError) and "Unsupported global" in str(error):
             blocked = re.search(r"GLOBAL (\S+)", str(error))
             name = blocked.group(1) if blocked else "an unknown type"
-            raise UserError(f"{self.path}: holds {name}, which the safe loader does not allow") from error
+            raise UserError(f"{path}: holds {name}, which the safe loader does not allow") from error
         if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
-            return
+            raise
+        raise UserError(f"{path}: not a fairseq checkpoint, or a damaged one") from error
+    except OSError as error:
         # Where the index of a file that is cut short should be, torch seeks to a place before the beginning.
-        cut_short = isinstance(error, OSError) and error.errno == errno.EINVAL
-        if cut_short or (isinstance(error, _DAMAGE) and not isinstance(error, UserError)):
-            raise UserError(f"{self.path}: not a fairseq checkpoint, or a damaged one") from error
+        if error.errno != errno.EINVAL:
+            raise
+        raise UserError(f"{path}: not a fairseq checkpoint, or a damaged one") from error
 
 
 @functools.cache

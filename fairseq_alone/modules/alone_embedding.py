@@ -1,11 +1,12 @@
 """ALONE: all word embeddings from one vector (Takase and Kobayashi, NeurIPS 2020)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Self  # noqa: UP035 (torch needs it anyway; typing has it since Python 3.11)
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.modules.alone_vectors import alone_vectors
