@@ -8,16 +8,15 @@ from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.embedding_family import DECODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
+from fairseq_alone.models.embedding_family import DECODER_STREAM, OUTPUT_STREAM
+from fairseq_alone.models.family_model import FamilyModel
 from fairseq_alone.models.hydra_flags import as_namespace
-from fairseq_alone.models.scriptable_copy import ScriptableCopy
-from fairseq_alone.models.tied_state_dict import TiedStateDict
-from fairseq_alone.models.tying import add_tying_args, build_output_layer, regularization_of, resolve_tying
+from fairseq_alone.models.tying import build_output_layer, regularization_of, resolve_tying
 from fairseq_alone.modules import TiedProjection
 from fairseq_alone.modules.embedding import Embedding
 
 
-class EmbeddingFamilyLanguageModel(ScriptableCopy, TiedStateDict, FairseqLanguageModel):
+class EmbeddingFamilyLanguageModel(FamilyModel, FairseqLanguageModel):
     """fairseq's language model over embeddings of one family.
 
     fairseq's own models build their tables themselves, so this one takes their flags and their decoder only. With
@@ -27,8 +26,6 @@ class EmbeddingFamilyLanguageModel(ScriptableCopy, TiedStateDict, FairseqLanguag
     A network sets :attr:`stock_model` and offers :meth:`embedding_sizes` and :meth:`build_decoder`; a registered model
     sets :attr:`family`.
     """
-
-    family: type[EmbeddingFamily]
 
     #: fairseq's model with the same network.
     stock_model: type[FairseqLanguageModel]
@@ -47,12 +44,6 @@ class EmbeddingFamilyLanguageModel(ScriptableCopy, TiedStateDict, FairseqLanguag
         """Add fairseq's flags of the network, those for tying and those of the family."""
         cls.stock_model.add_args(parser)
         cls.add_own_args(parser)
-
-    @classmethod
-    def add_own_args(cls, parser: ArgumentParser) -> None:
-        """Add the flags that fairseq's model does not have."""
-        add_tying_args(parser)
-        cls.family.add_args(parser)
 
     @classmethod
     def embedding_sizes(cls, args: Namespace) -> tuple[int, int]:

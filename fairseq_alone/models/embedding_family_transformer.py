@@ -10,15 +10,14 @@ from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM, OUTPUT_STREAM, EmbeddingFamily
+from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM, OUTPUT_STREAM
+from fairseq_alone.models.family_model import FamilyModel
 from fairseq_alone.models.hydra_flags import as_namespace
-from fairseq_alone.models.scriptable_copy import ScriptableCopy
-from fairseq_alone.models.tied_state_dict import TiedStateDict
-from fairseq_alone.models.tying import add_tying_args, build_output_layer, regularization_of, resolve_tying
+from fairseq_alone.models.tying import build_output_layer, regularization_of, resolve_tying
 from fairseq_alone.modules.embedding import Embedding
 
 
-class EmbeddingFamilyTransformer(ScriptableCopy, TiedStateDict, TransformerModel):
+class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
     """fairseq's Transformer over embeddings of one family. Subclasses set :attr:`family`.
 
     Tying follows ``--tie-embeddings`` or fairseq's flags: with ``--share-all-embeddings`` one embedding serves the
@@ -26,19 +25,11 @@ class EmbeddingFamilyTransformer(ScriptableCopy, TiedStateDict, TransformerModel
     own.
     """
 
-    family: type[EmbeddingFamily]
-
     @classmethod
     def add_args(cls, parser: ArgumentParser) -> None:
         """Add fairseq's Transformer flags, those for tying and those of the family."""
         super().add_args(parser)
         cls.add_own_args(parser)
-
-    @classmethod
-    def add_own_args(cls, parser: ArgumentParser) -> None:
-        """Add the flags that fairseq's model does not have."""
-        add_tying_args(parser)
-        cls.family.add_args(parser)
 
     @classmethod
     def build_model(cls, args: Namespace | DictConfig, task: FairseqTask) -> Self:

@@ -1,0 +1,20 @@
+"""What every model over a family of embeddings shares, whatever its network is."""
+
+from argparse import ArgumentParser
+
+from fairseq_alone.models.embedding_family import EmbeddingFamily
+from fairseq_alone.models.scriptable_copy import ScriptableCopy
+from fairseq_alone.models.tied_state_dict import TiedStateDict
+from fairseq_alone.models.tying import add_tying_args
+
+
+class FamilyModel(ScriptableCopy, TiedStateDict):
+    """Mixin, before a fairseq model: flags of its own, state dicts and scripts. A registered model sets the family."""
+
+    family: type[EmbeddingFamily]
+
+    @classmethod
+    def add_own_args(cls, parser: ArgumentParser) -> None:
+        """Add the flags that fairseq's model does not have."""
+        add_tying_args(parser)
+        cls.family.add_args(parser)
