@@ -11,7 +11,7 @@ from fairseq.data import Dictionary
 from fairseq.data.dictionary import TruncatedDictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
 from fairseq.models.lstm_lm import LSTMLanguageModel
-from small_models import KINDS, SIZES
+from small_models import KINDS, SIZES, moving_average
 
 import fairseq_alone.models  # noqa: F401 (registers the architectures)
 from fairseq_alone.criterions.augmented_loss_target import input_matrix
@@ -128,6 +128,17 @@ def test_each_tensor_is_saved_once_and_comes_back(arch, tying, half):
     output = getattr(other.decoder.output_projection, "embedding", other.decoder.output_projection)
     of_output, of_input = (next(module.parameters()) for module in (output, other.decoder.embed_tokens))
     assert (of_output is of_input) == (tying == "decoder")
+
+
+@pytest.mark.parametrize("arch", [arch for arch in ARCHS if arch.startswith("transformer")])
+def test_moving_average_keeps_the_final_norm(arch):
+    """The Transformers are pre-norm without a flag; with decay 0 the average is the model."""
+    model = build(arch, "--tie-embeddings=decoder").eval()
+    with torch.no_grad():
+        model.decoder.layer_norm.weight.mul_(3.0)
+    average = moving_average(model, 0.0)
+    average.step(model)
+    assert torch.equal(logits(average.get_model()), logits(model))
 
 
 @pytest.mark.parametrize("arch", ["transformer_lm_alone", "lstm_lm_alone"])

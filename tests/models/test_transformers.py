@@ -8,7 +8,7 @@ import torch
 from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
-from small_models import KINDS, Task, build, parse, small
+from small_models import KINDS, Task, build, moving_average, parse, small
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models import alone_family
@@ -439,14 +439,6 @@ def test_tied_output_gets_gradient_from_input_and_output():
         assert getattr(model.encoder.embed_tokens, name).grad.abs().sum() > 0
     parameters = dict(model.named_parameters())
     assert all(parameter.grad is not None for parameter in parameters.values())
-
-
-def moving_average(model, decay, fp32=False):
-    """fairseq's moving average, as ``--store-ema`` makes it."""
-    from fairseq.models.ema.ema import EMA
-
-    settings = {"ema_seed_model": None, "ema_start_update": 0, "ema_update_freq": 1}
-    return EMA(model, argparse.Namespace(ema_decay=decay, ema_fp32=fp32, **settings))
 
 
 @pytest.mark.parametrize("arch", ARCHS)

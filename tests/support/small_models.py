@@ -5,6 +5,7 @@ import argparse
 from fairseq import options
 from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
+from fairseq.models.ema.ema import EMA
 
 from fairseq_alone.models.families import FAMILIES
 
@@ -45,3 +46,9 @@ def small(arch, *flags):
 def build(arch="transformer_alone", *flags, task=None):
     args = small(arch, *flags)
     return ARCH_MODEL_REGISTRY[arch].build_model(args, task or Task())
+
+
+def moving_average(model, decay, fp32=False):
+    """fairseq's moving average, as ``--store-ema`` makes it."""
+    settings = {"ema_seed_model": None, "ema_start_update": 0, "ema_update_freq": 1}
+    return EMA(model, argparse.Namespace(ema_decay=decay, ema_fp32=fp32, **settings))
