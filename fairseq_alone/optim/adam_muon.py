@@ -105,6 +105,7 @@ class AdamAndMuon(torch.optim.Optimizer):
         self.adam, self.muon = adam, muon
         self._share()
 
+    # torch's annotation has one signature with a closure and one without.
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Update all parameters. Returns what ``closure`` returns."""
         loss = self.adam.step(closure)
