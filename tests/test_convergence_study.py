@@ -66,7 +66,8 @@ def test_a_small_study(corpus, tmp_path):
     small = command(work, "--settings", "share_half")
     assert small.returncode == 2
     assert small.stderr.splitlines()[-1].endswith(
-        "share_half: share is too small for 48 words and vectors of 128 values, got 0.5"
+        "share_half: share is too small for 48 words and vectors of 128 values, got 0.5: no share does; give the sizes "
+        "themselves"
     )
     done = command(work, "--settings", "conventional", "rows25_half")
     assert done.returncode == 0, done.stderr

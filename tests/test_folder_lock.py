@@ -17,8 +17,12 @@ HOLD = """
 import os, sys, time
 from fairseq_alone.folder_lock import lock_folder
 lock_folder("--save-dir", sys.argv[1])
-if sys.argv[2] == "with child" and os.fork() == 0:
-    time.sleep(60)
+if sys.argv[2] == "with child":
+    ready, tell = os.pipe()
+    if os.fork() == 0:
+        os.write(tell, b"it runs")  # so it has given up what it inherited
+        time.sleep(60)
+    os.read(ready, 1)
 print(os.getpid(), flush=True)
 sys.stdin.read()
 """

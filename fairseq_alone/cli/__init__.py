@@ -4,8 +4,7 @@ A subcommand module offers ``add_arguments(parser)`` and ``run(args)``. ``run`` 
 :class:`~fairseq_alone.errors.UserError` for bad input. A new subcommand is a module and a line in :data:`COMMANDS`.
 
 The command must answer at once. So a module is imported only when its subcommand is named, and imports torch, numpy,
-fairseq, matplotlib and the like inside of the functions that need them. A subcommand that cannot work without fairseq
-calls :func:`fairseq_alone.compat.require_fairseq` itself.
+fairseq, matplotlib and the like inside of the functions that need them.
 """
 
 import argparse
@@ -42,6 +41,9 @@ COMMANDS = {
     "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths",
     "train": "train one model of a recipe; go on where an interrupted training stopped",
 }
+
+#: Those that start commands of fairseq, and say at once where there is none.
+_NEED_FAIRSEQ = ("demo", "evaluate", "generate", "language-models", "prepare", "train")
 
 
 def build_parser(wanted: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
@@ -86,6 +88,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     args = parser.parse_args(arguments)
     try:
+        if args.command in _NEED_FAIRSEQ:
+            compat.require_fairseq()
         if args.user_dir is not None:
             _import_plugin(args.user_dir)
         args.run(args)

@@ -100,5 +100,5 @@ def test_a_python_without_fairseq_is_refused_in_one_sentence(tmp_path):
     done = subprocess.run(command, env={**variables, "PYTHON": str(bare)}, cwd="/", capture_output=True, text=True)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith("fairseq-alone: error: fairseq is not installed: install torch first")
+    assert line.startswith("fairseq-alone train: error: fairseq is not installed: install torch first")
     assert not (tmp_path / "work").exists()

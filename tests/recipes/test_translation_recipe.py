@@ -109,7 +109,7 @@ def test_a_failed_translation_shows_its_end_and_leaves_no_scores(work, monkeypat
     assert main(["evaluate", str(work), "broken", "--cpu", "--", "--no-such-flag"]) == 1
     errors = capsys.readouterr().err
     assert f"fairseq-generate failed; the whole of its messages is in {run_dir}/generate.log" in errors
-    assert "unrecognized arguments: --no-such-flag" in errors
+    assert "--no-such-flag: there is no such flag" in errors
     assert not (run_dir / "scores.json").exists()
 
 
