@@ -8,6 +8,7 @@ fairseq, matplotlib and the like inside of the functions that need them.
 """
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -66,11 +67,12 @@ def build_parser(wanted: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentPa
     for name, description in COMMANDS.items():
         # argparse takes a percent sign for the start of a name of its own.
         text = description.replace("%", "%%")
-        subparser = subparsers.add_parser(name, help=text, description=text)
+        # An abbreviated flag may be a misspelt one.
+        subparser = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
         if name in wanted:
             module = importlib.import_module(f"fairseq_alone.cli.{name.replace('-', '_')}")
             module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(run=module.run, flags_of_command=list(subparser._option_string_actions))
     return parser
 
 
@@ -86,7 +88,10 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments:
         parser.print_help(sys.stderr)
         return 2
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        print(f"fairseq-alone {args.command}: error: {_unknown_words(unknown, args)}", file=sys.stderr)
+        return 2
     try:
         if args.command in _NEED_FAIRSEQ:
             compat.require_fairseq()
@@ -110,3 +115,13 @@ def _import_plugin(folder: str) -> None:
     if not os.path.isdir(folder):
         raise UserError(f"--user-dir {folder}: there is no such folder")
     import_user_module(argparse.Namespace(user_dir=folder))
+
+
+def _unknown_words(words: list[str], args: argparse.Namespace) -> str:
+    """The sentence for words that the command does not take."""
+    flag = next((word.split("=")[0] for word in words if word.startswith("--")), None)
+    if flag is None:
+        return f"too many arguments: {' '.join(words)}; see fairseq-alone {args.command} --help"
+    near = difflib.get_close_matches(flag, args.flags_of_command, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"see fairseq-alone {args.command} --help"
+    return f"{flag}: there is no such flag; {advice}"

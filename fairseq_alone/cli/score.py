@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fairseq_alone.cli.generated import Generated
+from fairseq_alone.cli.running_text import require_running_text
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_json, write_lines
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
     references = read_lines(args.reference)
     if not references:
         raise UserError(f"{args.reference} is empty; there is nothing to score")
+    require_running_text(args.reference, references, not args.no_detokenize, args.strict)
     sources = read_lines(args.source) if args.source else None
     if sources is not None and len(sources) != len(references):
         raise UserError(f"{args.source} has {len(sources)} lines, but {args.reference} has {len(references)}")

@@ -68,6 +68,8 @@ def open_work(path: Path | str) -> WorkFolder:
         UserError: prepare has not been there.
     """
     file = Path(path) / _SETTINGS
+    if not Path(path).is_dir():
+        raise UserError(f"{path}: there is no such folder; fairseq-alone prepare makes it")
     if not file.is_file():
         raise UserError(f"{file} is missing; run fairseq-alone prepare first")
     lines = file.read_text(encoding="utf-8").splitlines()

@@ -90,3 +90,20 @@ def test_bash_completes_commands_flags_choices_and_files():
     assert "--output" in completed("fairseq-alone", "plot", "--o")
     assert set(completed("fairseq-alone", "plot", "--x", "")) == {"epochs", "hours", "updates"}
     assert "README.md" in completed("fairseq-alone", "report", "READ")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "W", "x", "--sahre", "0.5"], "train: error: --sahre: there is no such flag; did you mean --share?"),
+            ["train", "W", "x", "--sahre", "0.5"],
+            "train: error: --sahre: there is no such flag; did you mean --share?",
+        ),
+        (["train", "WORK", "x", "--shar", "0.5"], "train: error: --shar: there is no such flag; did you mean --share?"),
+        (["path", "--zzz=1"], "path: error: --zzz: there is no such flag; see fairseq-alone path --help"),
+        (["path", "too", "many"], "path: error: too many arguments: too many; see fairseq-alone path --help"),
+    ],
+)
+def test_unknown_words_are_one_sentence(words, sentence, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"fairseq-alone {sentence}\n"
