@@ -162,7 +162,10 @@ def test_only_rank_0_writes_shared_files(recipe):
 
 # The training with the stand-in, in a process that can be sent a signal.
 DRIVER = """
-import sys
+import signal, sys
+# Tests that a shell runs in the background have these ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from fairseq_alone.recipes import fairseq_command
 fairseq_command.fairseq_command = lambda tool: ["bash", sys.argv[1], tool]
 from fairseq_alone.recipes.execute import execute
