@@ -12,6 +12,8 @@ from served import serve_fairseq
 from fairseq_alone.cli import main
 from fairseq_alone.recipes.length_filter import filter_by_length
 
+pytestmark = pytest.mark.slow
+
 SPLITS = corpora.SPLITS
 DATA_BIN = {"dict.de.txt", "dict.en.txt", "train.en-de.en.idx", "valid.en-de.de.bin", "test.en-de.de.bin"}
 

@@ -11,6 +11,8 @@ from served import serve_fairseq
 from fairseq_alone.cli import main
 from fairseq_alone.recipes.old_variables import arguments
 
+pytestmark = pytest.mark.slow
+
 RECORD = json.loads(Path(__file__).with_name("recorded_prepare.json").read_text())["cases"]
 INPUTS = {
     "translation-subword-nmt": ("translation", corpora.awkward_corpus),

@@ -11,6 +11,8 @@ import pytest
 from conftest import ROOT, environment
 from train_recipe import TrainRecipe, value
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch, capsys):

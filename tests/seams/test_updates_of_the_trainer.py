@@ -13,6 +13,8 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.seams import once_per_update
 
+pytestmark = pytest.mark.slow
+
 HALF = ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale", 2]
 AUGMENTED = ["--criterion=label_smoothed_cross_entropy_with_augmented_loss", "--augmented-loss-weight=0.5"]
 AUGMENTED += ["--augmented-loss-temperature=2"]
@@ -52,7 +54,6 @@ def both(flags, groups, **tolerance):
     return results[0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [
@@ -96,7 +97,6 @@ def test_fp16():
     both([*HALF, "--dropout=0"], updates([4, 1] * 4), rtol=0.02, atol=4e-3)
 
 
-@pytest.mark.slow
 def test_fp16_is_as_close_to_float32_as_the_ordinary_way():
     groups = updates([8] * 6)
     exact = reference("--dropout=0")
@@ -272,7 +272,6 @@ def two_processes(tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", ["legacy_ddp", "pytorch_ddp", "pytorch_ddp untied", "legacy_ddp out of memory", "free rows"]
 )
@@ -287,14 +286,12 @@ def test_two_processes(two_processes, case):
         torch.testing.assert_close(value, theirs["parameters"][name], rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.slow
 def test_ddp_waits_for_no_gradient_of_the_embedding(two_processes):
     names = [f"{side}.embed_tokens.{name}" for side in ("decoder", "encoder") for name in ("o", "w1", "w2")]
     assert two_processes[0]["pytorch_ddp"]["kept out of DDP"] == names
     assert two_processes[0]["pytorch_ddp, forward"]["kept out of DDP"] == []
 
 
-@pytest.mark.slow
 def test_a_process_without_gradient_takes_part(two_processes):
     for results in two_processes:
         gradients = results["pytorch_ddp"]["one without gradient"]
