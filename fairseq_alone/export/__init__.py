@@ -1,0 +1,1 @@
+"""Trained models as products: bundles, compact files, and the formats of other tools; one file for each."""

@@ -1,0 +1,159 @@
+"""Any model of this package as one of stock fairseq: ``transformer``, ``transformer_lm`` or ``lstm_lm``.
+
+The embedding becomes a plain table. Stock fairseq, without this package, gives the same output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_alone.errors import UserError
+from fairseq_alone.inference.trained_model import TrainedModel, build_model, flags_of_architecture
+
+if TYPE_CHECKING:
+    from fairseq.models import BaseFairseqModel
+
+# Stock fairseq's name of the network behind each of ours, by how the name begins.
+_NETWORKS = (("transformer_lm", "transformer_lm"), ("lstm_lm", "lstm_lm"), ("transformer", "transformer"))
+
+_SHARING = ("share_all_embeddings", "share_decoder_input_output_embed", "merge_src_tgt_embed")
+
+
+@dataclass(frozen=True)
+class StockModel:
+    """What stock fairseq needs.
+
+    Args:
+        config: ``{"model": ..., "task": ...}``, plain values, see :class:`TrainedModel`.
+        state_dict: tensors by stock fairseq's names; tied ones are one tensor under several names.
+    """
+
+    config: dict[str, dict[str, Any]]
+    state_dict: dict[str, Tensor]
+
+
+@torch.no_grad()
+def stock_model(trained: TrainedModel) -> StockModel:
+    """Convert. A model of stock fairseq stays as it is.
+
+    Raises:
+        UserError: the model has a length encoding, which no stock model has, or is of another network.
+    """
+    network = _network(trained)
+    model: Any = trained.model
+    settings = _stock_settings(trained, network)
+    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    for name in [name for name in state if _is_embedding(name)]:
+        del state[name]
+    if network == "lstm_lm":
+        state = _lstm_names(state) | _lstm_embeddings(model.decoder, settings)
+    else:
+        state |= _transformer_embeddings(model, network)
+    task = {**trained.config["task"]}
+    if task["_name"] == "headline_generation":
+        task["_name"] = "translation"
+    return StockModel({"model": settings, "task": task}, state)
+
+
+def build_stock(trained: TrainedModel) -> tuple[BaseFairseqModel, StockModel]:
+    """The converted model, built by stock fairseq's own class, in evaluation mode."""
+    stock = stock_model(trained)
+    model, _ = build_model(
+        trained.path, stock.config, stock.state_dict, trained.source_dictionary, trained.target_dictionary
+    )
+    return model, stock
+
+
+def _network(trained: TrainedModel) -> str:
+    encoding = trained.config["model"].get("length_encoding") or "none"
+    if encoding != "none":
+        raise UserError(
+            f"{trained.path}: was trained with --length-encoding {encoding}, which no other tool has; use "
+            "fairseq-alone translate, or a bundle"
+        )
+    for start, network in _NETWORKS:
+        if trained.model_name.startswith(start):
+            return network
+    raise UserError(
+        f"{trained.path}: cannot be exported: its network is {trained.model_name}, not a Transformer, a "
+        "Transformer language model or an LSTM language model of fairseq"
+    )
+
+
+def _stock_settings(trained: TrainedModel, network: str) -> dict[str, Any]:
+    known = flags_of_architecture(network)
+    own = trained.config["model"]
+    settings = {name: value for name, value in own.items() if name in known}
+    # fairseq's build_model looks for _name first, and its LSTM language model for a criterion.
+    settings |= {"arch": network, "_name": network}
+    if network == "lstm_lm":
+        settings["criterion"] = "cross_entropy"
+    return settings
+
+
+def _is_embedding(name: str) -> bool:
+    decoder = ("embed_tokens", "output_embedding", "output_projection")
+    return name.startswith(("encoder.embed_tokens.", *(f"decoder.{module}." for module in decoder)))
+
+
+def _matrix(embedding: Any) -> Tensor:
+    # A plain nn.Embedding of stock fairseq has no matrix().
+    table = embedding.matrix() if hasattr(embedding, "matrix") else embedding.weight
+    return table.detach().clone()
+
+
+def _transformer_embeddings(model: Any, network: str) -> dict[str, Tensor]:
+    """The tables, one tensor where the embedding is one."""
+    tables: dict[int, Tensor] = {}
+
+    def table(embedding: Any) -> Tensor:
+        if id(embedding) not in tables:
+            tables[id(embedding)] = _matrix(embedding)
+        return tables[id(embedding)]
+
+    state = {"decoder.embed_tokens.weight": table(model.decoder.embed_tokens)}
+    if network == "transformer":
+        state["encoder.embed_tokens.weight"] = table(model.encoder.embed_tokens)
+    projection = model.decoder.output_projection
+    state["decoder.output_projection.weight"] = _output_rows(projection, model.decoder.embed_tokens, table)
+    return state
+
+
+def _output_rows(projection: nn.Module, embed_tokens: Any, table: Any) -> Tensor:
+    """The rows of the output layer; the square matrix of Press and Wolf is folded into them."""
+    from fairseq_alone.modules import RegularizedProjection, TiedProjection
+
+    if isinstance(projection, RegularizedProjection):
+        return (_matrix(projection.embedding) @ projection.square).detach()
+    if isinstance(projection, TiedProjection):
+        return table(projection.embedding)
+    weight: Any = projection.weight
+    return table(embed_tokens) if weight is getattr(embed_tokens, "weight", None) else weight.detach().clone()
+
+
+def _lstm_embeddings(decoder: Any, settings: dict[str, Any]) -> dict[str, Tensor]:
+    """Input and output tables. Stock fairseq scales no word vectors, so a scale goes into the input table."""
+    from fairseq_alone.models.lstm_decoder import LSTMLanguageModelDecoder
+
+    if not isinstance(decoder, LSTMLanguageModelDecoder):  # stock fairseq's own
+        own = ("embed_tokens.", "fc_out.")
+        return {f"decoder.{n}": t.detach() for n, t in decoder.state_dict().items() if n.startswith(own)}
+    rows = _matrix(decoder.embed_tokens)
+    scale = decoder.embedding_scale
+    output = decoder.output_projection.weight.detach().clone()
+    if scale == 1.0 and torch.equal(rows, output) and settings["share_decoder_input_output_embed"]:
+        return {"decoder.embed_tokens.weight": rows}
+    settings["share_decoder_input_output_embed"] = False
+    return {
+        "decoder.embed_tokens.weight": rows * scale,
+        "decoder.fc_out.weight": output,
+        "decoder.fc_out.bias": output.new_zeros(output.size(0)),
+    }
+
+
+def _lstm_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in state.items() if ".fc_out." not in name}

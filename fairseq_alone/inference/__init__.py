@@ -1,0 +1,1 @@
+"""Trained models in use: what a path holds, raw text in and raw text out."""

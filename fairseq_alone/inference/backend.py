@@ -1,0 +1,67 @@
+"""What decodes: units of the source in, the best hypotheses out. fairseq is one backend, CTranslate2 another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class UnitHypothesis:
+    """One hypothesis before its units are joined.
+
+    Args:
+        units: with a space between.
+        score: the mean log-probability that the search ranks by, divided by ``length ** lenpen``, in nats.
+    """
+
+    units: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to decode; see :class:`~fairseq_alone.inference.trained_model.Decoding`.
+
+    Args:
+        nbest: hypotheses of each sentence, at most ``beam``.
+        desired_length: units of the output, for models with a length encoding; else None.
+    """
+
+    beam: int
+    lenpen: float
+    sentences: int
+    max_len_a: float
+    max_len_b: int
+    nbest: int = 1
+    desired_length: int | None = None
+
+
+class Backend(Protocol):
+    """Decodes batches. May be used by several threads at once."""
+
+    #: The longest source, in units without the end symbol.
+    max_source_units: int
+
+    def decode(
+        self, sources: Sequence[str], search: Search, progress: Callable[[int], object] | None = None
+    ) -> list[list[UnitHypothesis]]:
+        """The n best hypotheses of each source, best first.
+
+        Args:
+            sources: units with a space between, none of them empty, none longer than :attr:`max_source_units`.
+            search: how.
+            progress: called with the number of sentences that were just done.
+        """
+
+
+class Scorer(Protocol):
+    """Scores running text with a language model. May be used by several threads at once."""
+
+    def score(self, texts: Sequence[str]) -> list[list[float]]:
+        """The log-probability of every unit and of the end of the text, in nats, for each text.
+
+        Args:
+            texts: units with a space between; each is scored from an empty context, as a sentence of its own.
+        """

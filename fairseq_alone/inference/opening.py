@@ -1,0 +1,46 @@
+"""What a path holds: a run of a recipe, a bundle, a compact file or a checkpoint, each read as a trained model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from fairseq_alone.errors import UserError
+from fairseq_alone.inference.checkpoint_source import read_checkpoint
+from fairseq_alone.inference.run_source import is_run, read_run
+from fairseq_alone.inference.trained_model import Decoding, TextSettings, TrainedModel
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user says about a checkpoint, which does not know it itself.
+
+    Args:
+        data: the folder of the binarised data.
+        text: how text is split.
+        decoding: defaults of the search.
+    """
+
+    data: str | None = None
+    text: TextSettings | None = None
+    decoding: Decoding | None = None
+
+
+def open_model(path: str, given: Given | None = None) -> TrainedModel:
+    """Read what a path holds.
+
+    Args:
+        path: a folder WORK/runs/RUN, a bundle, a compact file (``.safetensors``) or a checkpoint (``.pt``).
+        given: for a checkpoint.
+
+    Raises:
+        UserError: it holds none of them, is damaged, or something is missing.
+    """
+    given = given or Given()
+    if is_run(path):
+        return read_run(path)
+    if os.path.isfile(path):
+        return read_checkpoint(path, given.data, given.text, given.decoding)
+    if not os.path.exists(path):
+        raise UserError(f"{path}: there is no such file or folder")
+    raise UserError(f"{path}: is no run of a recipe (WORK/runs/RUN), no bundle and no checkpoint")

@@ -1,0 +1,226 @@
+"""A trained model with all that its use needs: the network, the dictionaries, how text is split, how it decodes."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from fairseq_alone.errors import UserError
+
+if TYPE_CHECKING:
+    from fairseq.data import Dictionary
+    from fairseq.models import BaseFairseqModel
+    from fairseq.tasks import FairseqTask
+    from torch import Tensor
+
+#: What a model does.
+Kind = Literal["translation", "headlines", "language_model"]
+
+# Settings that models read though no flag of theirs has the name: those of tasks.
+_TASK_SETTINGS = ("max_source_positions", "max_target_positions", "tokens_per_sample")
+_TASK_FLAGS = (
+    *("source_lang", "target_lang", "left_pad_source", "left_pad_target", "truncate_source"),
+    *("max_source_positions", "max_target_positions", "tokens_per_sample", "add_bos_token", "sample_break_mode"),
+)
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """How raw text becomes a model's units, and back.
+
+    Args:
+        source_lang: of the dictionary; None for a language model.
+        target_lang: of the dictionary; None for a language model.
+        tokenizer: ``"moses"`` or ``"none"``.
+        tokenizer_lang: the language whose rules the tokeniser of the source follows.
+        subwords: ``"subword-nmt"``, ``"sentencepiece"`` or ``"none"``.
+        subword_model: the merges of subword-nmt or the model of SentencePiece, as bytes; None for ``"none"``.
+        whole: words that are never split.
+        target_units: ``"subwords"`` or ``"characters"`` (``▁`` is the space).
+        lowercase: whether the source is lower-cased first.
+    """
+
+    source_lang: str | None = None
+    target_lang: str | None = None
+    tokenizer: str = "none"
+    tokenizer_lang: str | None = None
+    subwords: str = "none"
+    subword_model: bytes | None = None
+    whole: tuple[str, ...] = ()
+    target_units: str = "subwords"
+    lowercase: bool = False
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Defaults of the search.
+
+    Args:
+        beam: its size.
+        lenpen: exponent of the length penalty; fairseq's ``--lenpen``.
+        sentences: decoded at a time.
+        max_len_a, max_len_b: the longest output, ``a * (length of the source) + b`` units.
+    """
+
+    beam: int = 5
+    lenpen: float = 1.0
+    sentences: int = 32
+    max_len_a: float = 0.0
+    max_len_b: int = 200
+
+
+@dataclass
+class TrainedModel:
+    """A model in evaluation mode on the CPU, and what belongs to it.
+
+    Args:
+        path: what it was read from; sentences name it.
+        kind: what it does.
+        model: fairseq's model, built and loaded.
+        task: fairseq's task, with the dictionaries.
+        config: the settings that build both, as plain values: ``{"model": {...}, "task": {...}}``.
+        source_dictionary: None for a language model.
+        target_dictionary: of the words that it writes.
+        text: how text is split.
+        decoding: defaults of the search.
+        scores: what was measured of it, as ``scores.json`` has it; empty if nothing was.
+    """
+
+    path: str
+    kind: Kind
+    model: BaseFairseqModel
+    task: FairseqTask
+    config: dict[str, dict[str, Any]]
+    source_dictionary: Dictionary | None
+    target_dictionary: Dictionary
+    text: TextSettings = field(default_factory=TextSettings)
+    decoding: Decoding = field(default_factory=Decoding)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> str:
+        """The name of the registered architecture."""
+        return self.config["model"]["arch"]
+
+    @property
+    def model_name(self) -> str:
+        """The name of the registered model, for example ``transformer_alone``."""
+        from fairseq.models import ARCH_MODEL_NAME_REGISTRY
+
+        return ARCH_MODEL_NAME_REGISTRY.get(self.architecture, self.architecture)
+
+
+def build_model(
+    path: str,
+    config: dict[str, dict[str, Any]],
+    state_dict: dict[str, Tensor],
+    source_dictionary: Dictionary | None,
+    target_dictionary: Dictionary,
+) -> tuple[BaseFairseqModel, FairseqTask]:
+    """Build a model and its task from plain settings, load its tensors, and put it into evaluation mode.
+
+    Args:
+        path: what all this was read from, for sentences.
+        config: see :class:`TrainedModel`.
+        state_dict: the tensors, as the model's ``state_dict()`` gives them.
+        source_dictionary: None for a language model.
+        target_dictionary: of the words that it writes.
+
+    Raises:
+        UserError: the settings name no known architecture or task, or the tensors do not fit.
+    """
+    from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
+    from omegaconf import OmegaConf
+
+    from fairseq_alone import plugin
+
+    plugin.register()
+    task = build_task(path, config["task"], source_dictionary, target_dictionary)
+    settings = dict(config["model"])
+    architecture = settings.get("arch")
+    if architecture not in ARCH_MODEL_REGISTRY:
+        raise UserError(f"{path}: its architecture {architecture} is not known; give --user-dir with its plugin")
+    if settings.get("_name") in MODEL_DATACLASS_REGISTRY:
+        model = task.build_model(OmegaConf.create(settings), from_checkpoint=True)
+    else:
+        model = task.build_model(Namespace(**settings))
+    try:
+        model.load_state_dict(dict(state_dict), strict=True, model_cfg=Namespace(**settings))
+    except RuntimeError as error:
+        raise UserError(f"{path}: its tensors do not fit its settings ({error})") from error
+    return model.eval(), task
+
+
+def build_task(
+    path: str, settings: dict[str, Any], source_dictionary: Dictionary | None, target_dictionary: Dictionary
+) -> FairseqTask:
+    """fairseq's task over given dictionaries. Raises UserError when it is not known."""
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+
+    name = settings.get("_name")
+    if name not in ("translation", "headline_generation", "language_modeling"):
+        raise UserError(
+            f"{path}: the task {name} cannot be used here; translation, headline_generation and language_modeling can"
+        )
+    task_class, flags = TASK_REGISTRY[name], TASK_DATACLASS_REGISTRY[name]()
+    for key, value in settings.items():
+        if hasattr(flags, key):
+            setattr(flags, key, value)
+    if name == "language_modeling":
+        return task_class(flags, target_dictionary)
+    return task_class(flags, source_dictionary, target_dictionary)
+
+
+def plain_config(model: Any, task: Any) -> dict[str, dict[str, Any]]:
+    """The settings of a checkpoint that building its model needs, as JSON values; no folders, nothing of the training.
+
+    Args:
+        model: ``cfg["model"]``: a Namespace or a DictConfig.
+        task: ``cfg["task"]``, likewise.
+    """
+    from fairseq.models import ARCH_MODEL_NAME_REGISTRY
+
+    settings = _plain(model)
+    architecture = str(settings.get("arch") or settings.get("_name"))
+    known = flags_of_architecture(architecture)
+    known -= _training_only()
+    kept = {name: value for name, value in settings.items() if name in known or name in _TASK_SETTINGS}
+    name = settings.get("_name") or ARCH_MODEL_NAME_REGISTRY.get(architecture)
+    kept |= {"arch": architecture, "_name": name}
+    task_settings = _plain(task)
+    task_flags = {name: task_settings[name] for name in _TASK_FLAGS if name in task_settings}
+    return {"model": kept, "task": {"_name": task_settings.get("_name") or settings.get("task"), **task_flags}}
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    from omegaconf import DictConfig, OmegaConf
+
+    if isinstance(settings, DictConfig):
+        values: Any = OmegaConf.to_container(settings, resolve=True)
+        return values
+    return dict(vars(settings)) if isinstance(settings, Namespace) else dict(settings or {})
+
+
+def flags_of_architecture(architecture: str) -> set[str]:
+    """The settings that a registered architecture knows: its flags, and what it fills in."""
+    from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
+
+    parser = ArgumentParser(add_help=False, argument_default=SUPPRESS)
+    if architecture in ARCH_MODEL_REGISTRY:
+        ARCH_MODEL_REGISTRY[architecture].add_args(parser)
+    filled = Namespace()
+    if architecture in ARCH_CONFIG_REGISTRY:
+        ARCH_CONFIG_REGISTRY[architecture](filled)
+    return {action.dest for action in parser._actions} | vars(filled).keys()
+
+
+def _training_only() -> set[str]:
+    from fairseq_alone.models.families import FAMILIES
+    from fairseq_alone.models.family_flags import tensor_settings
+
+    names = {"encoder_embed_path", "decoder_embed_path", "load_alignments"}
+    for family in FAMILIES.values():
+        flags = vars(family.flags())
+        names |= {name for name in flags if name != "_name"} - tensor_settings(family.flags)
+    return names
