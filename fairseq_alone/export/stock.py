@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.trained_model import TrainedModel, build_model, flags_of_architecture
@@ -123,7 +123,7 @@ def _transformer_embeddings(model: Any, network: str) -> dict[str, Tensor]:
     return state
 
 
-def _output_rows(projection: nn.Module, embed_tokens: Any, table: Any) -> Tensor:
+def _output_rows(projection: Any, embed_tokens: Any, table: Any) -> Tensor:
     """The rows of the output layer; the square matrix of Press and Wolf is folded into them."""
     from fairseq_alone.modules import RegularizedProjection, TiedProjection
 
@@ -142,9 +142,10 @@ def _lstm_embeddings(decoder: Any, settings: dict[str, Any]) -> dict[str, Tensor
     if not isinstance(decoder, LSTMLanguageModelDecoder):  # stock fairseq's own
         own = ("embed_tokens.", "fc_out.")
         return {f"decoder.{n}": t.detach() for n, t in decoder.state_dict().items() if n.startswith(own)}
-    rows = _matrix(decoder.embed_tokens)
-    scale = decoder.embedding_scale
-    output = decoder.output_projection.weight.detach().clone()
+    embedding: Any = decoder.embed_tokens
+    rows = _matrix(embedding)
+    scale: float = decoder.embedding_scale
+    output = _output_rows(decoder.output_projection, embedding, _matrix)
     if scale == 1.0 and torch.equal(rows, output) and settings["share_decoder_input_output_embed"]:
         return {"decoder.embed_tokens.weight": rows}
     settings["share_decoder_input_output_embed"] = False
