@@ -185,15 +185,13 @@ def plain_config(model: Any, task: Any, criterion: Any = None) -> dict[str, dict
         task: ``cfg["task"]``, likewise.
         criterion: ``cfg["criterion"]``, likewise; None if it is not known.
     """
-    from fairseq.models import ARCH_MODEL_NAME_REGISTRY
-
     settings = _plain(model)
     architecture = str(settings.get("arch") or settings.get("_name"))
     known = flags_of_architecture(architecture)
     known -= _training_only()
     kept = {name: value for name, value in settings.items() if name in known or name in OTHER_SETTINGS}
-    name = settings.get("_name") or ARCH_MODEL_NAME_REGISTRY.get(architecture)
-    kept |= {"arch": architecture, "_name": name}
+    # fairseq's build_model takes the name of an architecture there, and none of a model.
+    kept |= {"arch": architecture, "_name": settings.get("_name") or architecture}
     task_settings = _plain(task)
     task_flags = {name: task_settings[name] for name in _TASK_FLAGS if name in task_settings}
     task_name = task_settings.get("_name") or settings.get("task")
