@@ -67,6 +67,7 @@ def _text(work: WorkFolder) -> TextSettings:
         subword_model=(work.path / ("sentencepiece.model" if sentencepiece else "codes")).read_bytes(),
         whole=("<unk>",) if headlines and not sentencepiece else (),
         target_units="characters" if characters else "subwords",
+        headline_text=headlines,
         lowercase=headlines and work.settings.get("LOWERCASE") == "1",
     )
 

@@ -38,7 +38,8 @@ class TextSettings:
         subword_model: the merges of subword-nmt or the model of SentencePiece, as bytes; None for ``"none"``.
         whole: words that are never split.
         target_units: ``"subwords"`` or ``"characters"`` (``▁`` is the space).
-        lowercase: whether the source is lower-cased first.
+        headline_text: whether the source is first brought into the form that the recipe for headlines splits.
+        lowercase: whether it is lower-cased then.
     """
 
     source_lang: str | None = None
@@ -49,6 +50,7 @@ class TextSettings:
     subword_model: bytes | None = None
     whole: tuple[str, ...] = ()
     target_units: str = "subwords"
+    headline_text: bool = False
     lowercase: bool = False
 
 
