@@ -187,15 +187,21 @@ def plain_config(model: Any, task: Any, criterion: Any = None) -> dict[str, dict
         task: ``cfg["task"]``, likewise.
         criterion: ``cfg["criterion"]``, likewise; None if it is not known.
     """
-    from fairseq.models import ARCH_MODEL_NAME_REGISTRY
+    from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY
 
     settings = _plain(model)
     architecture = str(settings.get("arch") or settings.get("_name"))
     known = flags_of_architecture(architecture)
     known -= _training_only()
     kept = {name: value for name, value in settings.items() if name in known or name in OTHER_SETTINGS}
-    name = settings.get("_name") or ARCH_MODEL_NAME_REGISTRY.get(architecture)
-    kept |= {"arch": architecture, "_name": name}
+    model_name = ARCH_MODEL_NAME_REGISTRY.get(architecture)
+    # fairseq knows models by the name that goes with their dataclass, the others by their architecture.
+    kept |= {"arch": architecture, "_name": settings.get("_name") or architecture}
+    if model_name in MODEL_DATACLASS_REGISTRY:
+        kept["_name"] = model_name
+    if model_name == "lstm_lm":
+        # Its build_model looks for adaptive_loss.
+        kept["criterion"] = settings.get("criterion") or "cross_entropy"
     task_settings = _plain(task)
     task_flags = {name: task_settings[name] for name in _TASK_FLAGS if name in task_settings}
     task_name = task_settings.get("_name") or settings.get("task")
