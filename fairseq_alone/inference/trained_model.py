@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 #: What a model does.
 Kind = Literal["translation", "headlines", "language_model"]
 
-# Settings that models read though no flag of theirs has the name: those of tasks.
-_TASK_SETTINGS = ("max_source_positions", "max_target_positions", "tokens_per_sample")
+#: Settings that models read though no flag of theirs has the name: those of tasks, and whether an LSTM language model
+#: has an adaptive output layer.
+OTHER_SETTINGS = ("max_source_positions", "max_target_positions", "tokens_per_sample", "criterion")
 _TASK_FLAGS = (
     *("source_lang", "target_lang", "left_pad_source", "left_pad_target", "truncate_source"),
     *("max_source_positions", "max_target_positions", "tokens_per_sample", "add_bos_token", "sample_break_mode"),
@@ -187,7 +188,7 @@ def plain_config(model: Any, task: Any) -> dict[str, dict[str, Any]]:
     architecture = str(settings.get("arch") or settings.get("_name"))
     known = flags_of_architecture(architecture)
     known -= _training_only()
-    kept = {name: value for name, value in settings.items() if name in known or name in _TASK_SETTINGS}
+    kept = {name: value for name, value in settings.items() if name in known or name in OTHER_SETTINGS}
     name = settings.get("_name") or ARCH_MODEL_NAME_REGISTRY.get(architecture)
     kept |= {"arch": architecture, "_name": name}
     task_settings = _plain(task)
