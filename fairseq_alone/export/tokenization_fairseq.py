@@ -137,7 +137,9 @@ class FairseqTokenizer(PreTrainedTokenizer):
         ids = [token_ids] if isinstance(token_ids, int) else [int(index) for index in token_ids]
         # An unknown word is none of the symbols to skip: fairseq writes it as <unk>.
         skipped = {self.bos_token_id, self.pad_token_id, self.eos_token_id} if skip_special_tokens else set()
-        return self.convert_tokens_to_string([self._convert_id_to_token(index) for index in ids if index not in skipped])
+        return self.convert_tokens_to_string(
+            [self._convert_id_to_token(index) for index in ids if index not in skipped]
+        )
 
     def build_inputs_with_special_tokens(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
