@@ -48,6 +48,8 @@ def write(trained: TrainedModel, output: Path, options: ExportOptions) -> None:
             raise UserError(f"{trained.path}: {name} has values that {kind} cannot hold; use --quantization fp32")
     with _quiet():
         model.save_pretrained(output)
+    # safetensors writes for the owner alone.
+    shutil.copymode(output / "config.json", output / "model.safetensors")
     _write_tokenizer(trained, output)
     write_text(str(output / "README.md"), readme(trained, kind))
 
