@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Stock fairseq's name of the network behind each of ours, by how the name begins.
 _NETWORKS = (("transformer_lm", "transformer_lm"), ("lstm_lm", "lstm_lm"), ("transformer", "transformer"))
 
+
 @dataclass(frozen=True)
 class StockModel:
     """What stock fairseq needs.

@@ -56,7 +56,7 @@ def read_checkpoint(
     cfg = checkpoint.get("cfg")
     if cfg is None:
         raise UserError(f"{path}: was written before fairseq 0.10; load and save it with a newer fairseq first")
-    config = plain_config(cfg["model"], cfg["task"])
+    config = plain_config(cfg["model"], cfg["task"], cfg.get("criterion"))
     kind = _KINDS.get(config["task"]["_name"])
     if kind is None:
         raise UserError(f"{path}: the task {config['task']['_name']} cannot be used here")

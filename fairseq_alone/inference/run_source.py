@@ -34,7 +34,7 @@ def read_run(path: str) -> TrainedModel:
     checkpoint = _checkpoint(work, run)
     scores = run.path / "scores.json"
     measured: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8")) if scores.is_file() else {}
-    return read_checkpoint(str(checkpoint), str(work.path / "data-bin"), _text(work), _decoding(work), measured)
+    return read_checkpoint(str(checkpoint), str(work.path / "data-bin"), text_settings(work), _decoding(work), measured)
 
 
 def _checkpoint(work: WorkFolder, run: RunFolder) -> Path:
@@ -50,7 +50,8 @@ def _checkpoint(work: WorkFolder, run: RunFolder) -> Path:
     return averaged
 
 
-def _text(work: WorkFolder) -> TextSettings:
+def text_settings(work: WorkFolder) -> TextSettings:
+    """How the recipe split the text of a prepared folder. Raises UserError when its codes are missing."""
     if work.recipe == "language_model":
         return TextSettings()
     characters = work.settings.get("TARGET_UNITS") == "characters"
