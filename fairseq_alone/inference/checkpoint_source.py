@@ -60,7 +60,10 @@ def read_checkpoint(
     kind = _KINDS.get(config["task"]["_name"])
     if kind is None:
         raise UserError(f"{path}: the task {config['task']['_name']} cannot be used here")
-    source, target = read_dictionaries(path, config["task"], data or _data_of(cfg["task"]), kind)
+    data = data or _data_of(cfg["task"])
+    if kind != "language_model":
+        config["task"] |= _languages(config["task"], data)
+    source, target = read_dictionaries(path, config["task"], data, kind)
     model, task = build_model(path, config, checkpoint["model"], source, target)
     langs = (config["task"].get("source_lang"), config["task"].get("target_lang"))
     text = text or TextSettings()
@@ -93,6 +96,16 @@ def read_dictionaries(
             raise UserError(f"{os.path.join(data, name)}: there is no such file; --data must be the binarised data")
     dictionaries = [Dictionary.load(str(Path(data, name))) for name in names]
     return (None, dictionaries[0]) if kind == "language_model" else (dictionaries[0], dictionaries[1])
+
+
+def _languages(task: dict[str, Any], data: str | None) -> dict[str, str]:
+    """Those that fairseq-train found in the names of the data; it does not write them into the checkpoint."""
+    from fairseq.data.data_utils import infer_language_pair
+
+    if (task.get("source_lang") and task.get("target_lang")) or data is None or not os.path.isdir(data):
+        return {}
+    source, target = infer_language_pair(data)
+    return {"source_lang": source, "target_lang": target} if source and target else {}
 
 
 def _data_of(task: Any) -> str | None:
