@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
 # fairseq's names of activation functions, and those of transformers for the same.
 _ACTIVATIONS = {
     "relu": "relu",
-    "relu_squared": "relu2",
     "gelu": "gelu",
     "gelu_fast": "gelu_new",
     "gelu_accurate": "gelu_new",
     "tanh": "tanh",
-    "swish": "silu",
     "linear": "linear",
 }
 
@@ -49,7 +48,7 @@ def _import_problem(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
         return "--to huggingface needs the library transformers: pip install 'fairseq-alone[export]'"
     try:
-        import torchaudio  # noqa: F401
+        importlib.import_module("torchaudio")
     except ModuleNotFoundError:
         pass
     except Exception:

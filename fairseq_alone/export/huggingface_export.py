@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,12 +41,15 @@ def write(trained: TrainedModel, output: Path, options: ExportOptions) -> None:
     kind = options.quantization or "fp32"
     if kind not in _TYPES:
         raise UserError(f"--quantization {kind}: --to huggingface knows {' and '.join(_TYPES)}")
-    model = fsmt_model(trained).to(_TYPES[kind])
+    model: Any = fsmt_model(trained)
+    model.to(_TYPES[kind])
     for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise UserError(f"{trained.path}: {name} has values that {kind} cannot hold; use --quantization fp32")
     with _quiet():
         model.save_pretrained(output)
+    # safetensors writes for the owner alone.
+    shutil.copymode(output / "config.json", output / "model.safetensors")
     _write_tokenizer(trained, output)
     write_text(str(output / "README.md"), readme(trained, kind))
 

@@ -1,9 +1,9 @@
 """The tokenizer of a model that fairseq trained, for Hugging Face's transformers.
 
 ``fairseq-alone export --to huggingface`` copies this file beside the model, so it stands alone: it needs transformers
-and what splits the text (sacremoses, subword-nmt, sentencepiece), nothing else. Text becomes the same ids as in fairseq:
-cleaned, split into tokens by Moses's rules where the model was trained so, split into subwords, and looked up in
-fairseq's dictionary. Decoding undoes it. ``AutoTokenizer.from_pretrained(FOLDER, trust_remote_code=True)`` finds it.
+and what splits the text (sacremoses, subword-nmt, sentencepiece), nothing else. Text becomes the same ids as for
+fairseq: cleaned, split into tokens by Moses's rules where the model was trained so, split into subwords, and looked up
+in fairseq's dictionary. Decoding undoes it. ``AutoTokenizer.from_pretrained(FOLDER, trust_remote_code=True)`` finds it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ class FairseqTokenizer(PreTrainedTokenizer):
         """The symbols of the source's dictionary and their ids."""
         return dict(self._source_ids)
 
-    def tokenize(self, text: str, **kwargs: Any) -> list[str]:
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **kwargs: Any
+    ) -> list[str]:
         """Units of the source, or of the target inside of ``text_target=``; blank text has none.
 
         The text is not searched for special symbols first: fairseq takes ``</s>`` in a sentence for text.
@@ -133,7 +135,13 @@ class FairseqTokenizer(PreTrainedTokenizer):
         # split() would also cut at a no-break space inside of a token.
         return self._detokenizer.detokenize([token for token in units.split(" ") if token])
 
-    def _decode(self, token_ids: int | list[int], skip_special_tokens: bool = False, **kwargs: Any) -> str:
+    def _decode(
+        self,
+        token_ids: int | list[int],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+        **kwargs: Any,
+    ) -> str:
         ids = [token_ids] if isinstance(token_ids, int) else [int(index) for index in token_ids]
         # An unknown word is none of the symbols to skip: fairseq writes it as <unk>.
         skipped = {self.bos_token_id, self.pad_token_id, self.eos_token_id} if skip_special_tokens else set()
