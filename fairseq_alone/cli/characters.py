@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import clean_lines, write_lines
-
-# The symbol that SentencePiece uses for the space, so that one function joins either kind of units.
-SPACE = "▁"
+from fairseq_alone.units import join_characters, split_characters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,19 +41,3 @@ def converted(path: str, convert: Callable[[str], str], quiet: bool) -> Iterator
             yield convert(line)
         except ValueError as error:
             raise UserError(f"{path}, line {number}: {error}") from None
-
-
-def split_characters(text: str) -> str:
-    """``"a bc"`` becomes ``"a ▁ b c"``. Any run of white space is one space, as fairseq would take it.
-
-    Raises:
-        ValueError: the text has a ``▁``, which would come back as a space.
-    """
-    if SPACE in text:
-        raise ValueError(f"the text has '{SPACE}' (U+2581), the symbol for the space; replace it first")
-    return " ".join(" ".join(text.split()).replace(" ", SPACE))
-
-
-def join_characters(tokens: str) -> str:
-    """Undo `split_characters`; a run of spaces becomes one, and none is left at the ends."""
-    return " ".join(tokens.replace(" ", "").replace(SPACE, " ").split())

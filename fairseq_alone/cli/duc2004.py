@@ -3,10 +3,10 @@
 import argparse
 import os
 
-from fairseq_alone.cli.headlines import normalize
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart, require_writable
 from fairseq_alone.text_files import clean_lines, write_lines
+from fairseq_alone.units import normalize_headline
 
 SENTENCES = 500
 REFERENCES = 4
@@ -38,13 +38,13 @@ def run(args: argparse.Namespace) -> None:
     copies = [f"{args.references}.{number}" for number in range(REFERENCES)] if args.references else []
     require_apart([*(("--references", path) for path in copies), ("--source", args.source)], files)
     source, *references = map(read_all, files)
-    source = [normalize(line, args.lowercase) for line in source]
+    source = [normalize_headline(line, args.lowercase) for line in source]
     if args.hide_digits:
         source = ["".join("#" if letter.isdecimal() else letter for letter in line) for line in source]
     if args.source:
         write_lines(args.source, source)
     for path, lines in zip(copies, references if copies else [], strict=True):
-        write_lines(path, [normalize(line, args.lowercase) for line in lines])
+        write_lines(path, [normalize_headline(line, args.lowercase) for line in lines])
     print(f"{args.folder}: {SENTENCES} sentences, {REFERENCES} references each")
 
 

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 
-from fairseq_alone.cli.characters import SPACE
 from fairseq_alone.cli.check_corpus import sides
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import clean_lines, new_text_files
+from fairseq_alone.units import SPACE, normalize_headline
 
 # What the NAMAS scripts write for a rare word.
 UNKNOWN = "<unk>"
@@ -105,16 +105,10 @@ def write_normalized(pairs: Iterable[tuple[str, str]], paths: list[str], lowerca
             counts["empty_side"] += not all(pair)
             for file, text in zip(files, pair, strict=True):
                 counts["symbols_replaced"] += text.count(SPACE)
-                file.write(normalize(text, lowercase) + "\n")
+                file.write(normalize_headline(text, lowercase) + "\n")
         if not counts["pairs_written"]:
             raise UserError(f"{paths[1]}: every headline has {UNKNOWN}; nothing is left")
     return counts
-
-
-def normalize(text: str, lowercase: bool) -> str:
-    """One space for any run of white space, ``_`` for ``▁`` (the symbol for the space in split text)."""
-    text = " ".join(text.split()).replace(SPACE, "_")
-    return text.lower() if lowercase else text
 
 
 def summary(report: dict) -> str:

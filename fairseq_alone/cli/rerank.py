@@ -13,11 +13,11 @@ from functools import cache
 
 from tqdm import tqdm
 
-from fairseq_alone.cli.characters import join_characters
 from fairseq_alone.cli.generated import Generated
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_lines
+from fairseq_alone.units import join_characters
 
 _WORD = re.compile(r"[^\W_]+")
 

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import re
-from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
@@ -13,6 +11,7 @@ from fairseq_alone.cli.running_text import require_running_text
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import count_empty, is_blank, read_lines, write_json, write_lines
+from fairseq_alone.units import JOIN_SUBWORDS, moses_detokenizer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,32 +131,6 @@ def read_hypotheses(path: str, reference: str, references: list[str], strict: bo
         raise UserError(f"{path} has no line that starts with H-: it is not the output of fairseq-generate")
     generated.require_every_sentence(found.keys(), "T", reference, references, strict)
     return [found[sentence][1] for sentence in range(len(references))]
-
-
-def join_bpe(text: str) -> str:
-    """Undo subword-nmt: ``"Häu@@ ser"`` becomes ``"Häuser"``."""
-    return re.sub(r"@@( |$)", "", text)
-
-
-def join_sentencepiece(text: str) -> str:
-    """Undo SentencePiece: ``"▁die ▁Häu ser"`` becomes ``"die Häuser"``."""
-    return text.replace(" ", "").replace("▁", " ").strip()
-
-
-JOIN_SUBWORDS = {"none": lambda text: text, "sentencepiece": join_sentencepiece, "subword-nmt": join_bpe}
-
-
-def moses_detokenizer(language: str) -> Callable[[str], str]:
-    """A function from tokens in one string to running text, by sacremoses's rules for ``language``."""
-    from sacremoses import MosesDetokenizer
-
-    detokenizer = MosesDetokenizer(lang=language)
-
-    def detokenize(text: str) -> str:
-        # split() would also cut at a no-break space inside of a token.
-        return detokenizer.detokenize([token for token in text.split(" ") if token])
-
-    return detokenize
 
 
 def spread(total: int, count: int) -> list[int]:

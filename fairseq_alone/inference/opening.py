@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.checkpoint_source import read_checkpoint
+from fairseq_alone.inference.compact_source import read_compact
 from fairseq_alone.inference.run_source import is_run, read_run
 from fairseq_alone.inference.trained_model import Decoding, TextSettings, TrainedModel
+from fairseq_alone.modules.compact_file import is_safetensors
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ def open_model(path: str, given: Given | None = None) -> TrainedModel:
     given = given or Given()
     if is_run(path):
         return read_run(path)
+    if os.path.isfile(path) and is_safetensors(path):
+        return read_compact(path, given.text)
     if os.path.isfile(path):
         return read_checkpoint(path, given.data, given.text, given.decoding)
     if not os.path.exists(path):

@@ -9,9 +9,7 @@ from typing import Any
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.trained_model import TextSettings
 from fairseq_alone.text_files import clean_text
-
-# The symbol of SentencePiece, and of text that is split into characters, for the space.
-_SPACE = "▁"
+from fairseq_alone.units import JOIN_SUBWORDS, join_characters, moses_detokenizer, normalize_headline
 
 
 class TextPipeline:
@@ -33,11 +31,8 @@ class TextPipeline:
     def encode(self, text: str) -> str:
         """``"Two dogs."`` becomes units with a space between; blank text becomes ``""``."""
         text = clean_text(text)
-        if self.settings.target_units == "characters" or self.settings.lowercase:
-            # As the recipe for headlines writes its sources.
-            text = " ".join(text.split()).replace(_SPACE, "_")
-        if self.settings.lowercase:
-            text = text.lower()
+        if self.settings.headline_text:
+            text = normalize_headline(text, self.settings.lowercase)
         return self._split(text) if text else ""
 
     def decode(self, units: str) -> str:
@@ -92,9 +87,6 @@ def _pieces(settings: TextSettings, path: str) -> Any:
 
 
 def _joiner(settings: TextSettings) -> Callable[[str], str]:
-    from fairseq_alone.cli.characters import join_characters
-    from fairseq_alone.cli.score import JOIN_SUBWORDS, moses_detokenizer
-
     if settings.target_units == "characters":
         return join_characters
     join = JOIN_SUBWORDS[settings.subwords]

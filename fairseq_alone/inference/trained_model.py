@@ -41,7 +41,8 @@ class TextSettings:
         subword_model: the merges of subword-nmt or the model of SentencePiece, as bytes; None for ``"none"``.
         whole: words that are never split.
         target_units: ``"subwords"`` or ``"characters"`` (``▁`` is the space).
-        lowercase: whether the source is lower-cased first.
+        headline_text: whether the source is first brought into the form that the recipe for headlines splits.
+        lowercase: whether it is lower-cased then.
     """
 
     source_lang: str | None = None
@@ -52,6 +53,7 @@ class TextSettings:
     subword_model: bytes | None = None
     whole: tuple[str, ...] = ()
     target_units: str = "subwords"
+    headline_text: bool = False
     lowercase: bool = False
 
 
@@ -185,13 +187,21 @@ def plain_config(model: Any, task: Any, criterion: Any = None) -> dict[str, dict
         task: ``cfg["task"]``, likewise.
         criterion: ``cfg["criterion"]``, likewise; None if it is not known.
     """
+    from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY
+
     settings = _plain(model)
     architecture = str(settings.get("arch") or settings.get("_name"))
     known = flags_of_architecture(architecture)
     known -= _training_only()
     kept = {name: value for name, value in settings.items() if name in known or name in OTHER_SETTINGS}
-    # fairseq's build_model takes the name of an architecture there, and none of a model.
+    model_name = ARCH_MODEL_NAME_REGISTRY.get(architecture)
+    # fairseq knows models by the name that goes with their dataclass, the others by their architecture.
     kept |= {"arch": architecture, "_name": settings.get("_name") or architecture}
+    if model_name in MODEL_DATACLASS_REGISTRY:
+        kept["_name"] = model_name
+    if model_name == "lstm_lm":
+        # Its build_model looks for adaptive_loss.
+        kept["criterion"] = settings.get("criterion") or "cross_entropy"
     task_settings = _plain(task)
     task_flags = {name: task_settings[name] for name in _TASK_FLAGS if name in task_settings}
     task_name = task_settings.get("_name") or settings.get("task")

@@ -1,12 +1,13 @@
 """ALONE as a family of embeddings (Takase and Kobayashi, NeurIPS 2020)."""
 # ruff: noqa: UP045
 
+import dataclasses
 import functools
 import logging
 import re
 from argparse import Namespace
 from dataclasses import dataclass
-from typing import Optional  # fairseq makes a flag of Optional[int], not of int | None
+from typing import Any, Optional  # fairseq makes a flag of Optional[int], not of int | None
 
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
@@ -129,6 +130,16 @@ class AloneFamily(EmbeddingFamily):
         """``--alone-share``, once it is known to be possible."""
         AloneBudget.of_share(share, num_embeddings, embed_dim)
         return {"alone_share": share}
+
+    @classmethod
+    def module_settings(cls, embedding: AloneEmbedding) -> dict[str, Any]:
+        """Sizes and the settings of the filters; nothing that counts in training only."""
+        names = ("embedding_dim", "padding_idx", "inter_dim", "num_layers")
+        return {
+            "settings": dataclasses.asdict(embedding.filters.settings),
+            **{name: getattr(embedding, name) for name in names},
+            "free_rows": [[band.num_rows, band.rows.size(1)] for band in embedding.free.bands],
+        }
 
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:

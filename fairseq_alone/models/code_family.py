@@ -4,7 +4,7 @@
 import os
 from argparse import Namespace
 from dataclasses import dataclass
-from typing import Optional  # fairseq makes a flag of Optional[str], not of str | None
+from typing import Any, Optional  # fairseq makes a flag of Optional[str], not of str | None
 
 import torch
 from fairseq.data import Dictionary
@@ -65,6 +65,12 @@ class CodeFamily(EmbeddingFamily):
         if size**books < num_embeddings:
             raise SettingError("num_codebooks", f"would be {books} for a share of {share}: too few for unique codes")
         return {"codes_num_codebooks": books, "codes_codebook_size": size}
+
+    @classmethod
+    def module_settings(cls, embedding: CodeEmbedding) -> dict[str, Any]:
+        """Sizes. The codes are among the tensors, so the seed that they once came from does not matter."""
+        names = ("num_embeddings", "embedding_dim", "padding_idx", "num_codebooks", "codebook_size")
+        return {name: getattr(embedding, name) for name in names}
 
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
@@ -44,6 +44,12 @@ class ConventionalFamily(EmbeddingFamily):
         if table is None or table.dim() != 2:
             return None
         return dict(zip(("vocabulary", "embed_dim"), table.shape, strict=True))
+
+    @classmethod
+    def module_settings(cls, embedding: nn.Embedding) -> dict[str, Any]:
+        """Sizes; also of a table that fairseq made."""
+        names = ("num_embeddings", "embedding_dim", "padding_idx")
+        return {name: getattr(embedding, name) for name in names}
 
     @classmethod
     def upgrade_state_dict(cls, model: Any, state_dict: dict[str, Tensor], prefix: str) -> None:

@@ -91,6 +91,18 @@ class EmbeddingFamily:
         raise NotImplementedError
 
     @classmethod
+    def module_settings(cls, embedding: Any) -> dict[str, Any] | None:
+        """What :func:`fairseq_alone.modules.build_embedding` needs to build a trained embedding without fairseq.
+
+        Args:
+            embedding: a module of this family.
+
+        Returns:
+            The module's arguments by name, as JSON values; None where only the plugin of the family can build it.
+        """
+        return None
+
+    @classmethod
     def variant(cls, settings: dict) -> str:
         """A few words that tell embeddings of the family apart in a table of runs; ``settings`` is a description."""
         return ""

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from dataclasses import dataclass
+from typing import Any
 
 from fairseq.dataclass import FairseqDataclass
 from torch import Tensor
@@ -47,6 +48,12 @@ class FactorizedFamily(EmbeddingFamily):
         if dim < 1:
             raise SettingError("factorized_dim", f"would be {dim} for a share of {share}, but must be at least 1")
         return {"factorized_dim": dim}
+
+    @classmethod
+    def module_settings(cls, embedding: FactorizedEmbedding) -> dict[str, Any]:
+        """Sizes."""
+        names = ("num_embeddings", "embedding_dim", "padding_idx")
+        return {**{name: getattr(embedding, name) for name in names}, "factorized_dim": embedding.factor.size(1)}
 
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:

@@ -2,6 +2,7 @@
 
 from fairseq_alone.modules.alone_budget import AloneBudget
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
+from fairseq_alone.modules.build_embedding import build_embedding
 from fairseq_alone.modules.code_embedding import CodeEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
@@ -24,4 +25,5 @@ __all__ = [
     "TiedProjection",
     "VariationalDropout",
     "VariationalLSTMCell",
+    "build_embedding",
 ]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fairseq_alone.cli import main
-from fairseq_alone.cli.characters import join_characters, split_characters
+from fairseq_alone.units import join_characters, split_characters
 
 
 def write(path, text):

@@ -7,7 +7,8 @@ import pytest
 import sacrebleu
 
 from fairseq_alone.cli import main
-from fairseq_alone.cli.score import join_bpe, join_sentencepiece, spread
+from fairseq_alone.cli.score import spread
+from fairseq_alone.units import join_bpe, join_sentencepiece
 
 
 def write(path, text):
