@@ -34,11 +34,17 @@ Perplexity of binarised text:
     fairseq-eval-lm DATA_BIN --path model.pt {tokens}--max-tokens 4000
 """
 
+_OLD_NUMPY = """
+One sentence a sample (`eos`) needs a numpy that still has `numpy.compat`, which fairseq asks for.
+"""
+
 
 def readme(trained: TrainedModel) -> str:
     """The text of the README, in Markdown."""
     if trained.kind == "language_model":
-        return _HEAD.format(network="Language model") + _LANGUAGE_MODEL.format(tokens=_tokens(trained))
+        by_sentence = trained.config["task"].get("sample_break_mode") == "eos"
+        body = _LANGUAGE_MODEL.format(tokens=_tokens(trained)) + (_OLD_NUMPY if by_sentence else "")
+        return _HEAD.format(network="Language model") + body
     decoding = trained.decoding
     task = trained.config["task"]
     generation = f"--path model.pt -s {task['source_lang']} -t {task['target_lang']} --beam {decoding.beam}"

@@ -129,8 +129,9 @@ class _ScriptedScorer:
     def __init__(self, trained: TrainedModel, output: Path):
         self._dictionary = trained.target_dictionary
         self._network = _load(output)
-        with_bos = trained.config["task"].get("add_bos_token")
-        self._start = self._dictionary.bos() if with_bos else self._dictionary.eos()
+        self._start = [self._dictionary.eos()]
+        if trained.config["task"].get("add_bos_token"):
+            self._start.insert(0, self._dictionary.bos())
 
     def score(self, texts: Sequence[str]) -> list[list[float]]:
         """See :class:`~fairseq_alone.inference.backend.Scorer`."""
@@ -138,8 +139,8 @@ class _ScriptedScorer:
 
     def _score(self, text: str) -> list[float]:
         target = self._dictionary.encode_line(text, add_if_not_exist=False, append_eos=True).long()
-        source = torch.cat((target.new_tensor([self._start]), target[:-1]))[None]  # (1, T)
+        source = torch.cat((target.new_tensor(self._start), target[:-1]))[None]  # (1, T)
         with torch.no_grad(), torch.jit.optimized_execution(False):
-            found = self._network(source)[0]  # (1, T, V) -> (T, V)
+            found = self._network(source)[0, len(self._start) - 1 :]  # (1, T, V) -> (units and end, V)
         scores: list[float] = found.gather(1, target[:, None])[:, 0].tolist()
         return scores

@@ -43,7 +43,7 @@ ids = {{word: number for number, word in enumerate(words)}}
 model = torch.jit.load("model.torchscript")
 target = [ids.get(word, 3) for word in "{example}".split()] + [2]
 with torch.no_grad(), torch.jit.optimized_execution(False):
-    scores = model(torch.tensor([[{start}] + target[:-1]]))[0]  # (T, V), log-probabilities in nats
+    scores = model(torch.tensor([{start} + target[:-1]]))[0, {begin}:]  # (T, V), log-probabilities in nats
 print([float(scores[step, number]) for step, number in enumerate(target)])
 ```
 """
@@ -52,8 +52,9 @@ print([float(scores[step, number]) for step, number in enumerate(target)])
 def readme(trained: TrainedModel) -> str:
     """The text of the README, in Markdown, with an example of frequent words."""
     if trained.source_dictionary is None:
-        start = 0 if trained.config["task"].get("add_bos_token") else 2
-        body = _LANGUAGE_MODEL.format(example=_example(trained.target_dictionary.symbols), start=start)
+        start = [0, 2] if trained.config["task"].get("add_bos_token") else [2]
+        example = _example(trained.target_dictionary.symbols)
+        body = _LANGUAGE_MODEL.format(example=example, start=start, begin=len(start) - 1)
         return _HEAD.format(network="Language model") + _IDS + body
     decoding, task = trained.decoding, trained.config["task"]
     body = _TRANSLATION.format(

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: How many sentences are made up, of how many units at most, and of how many of the most frequent ones.
 SENTENCES, LONGEST, FREQUENT = 32, 24, 500
 
+#: Units of the output of a model with a length encoding.
+DESIRED_LENGTH = 10
+
 #: The least share of equal hypotheses of an export in floating point.
 LEAST_EQUAL = 0.9
 
@@ -103,7 +106,15 @@ def verify_translation(
     decoding = trained.decoding
     # Not in proportion to the source: fairseq takes the longest one of a batch, others each for itself.
     longest_output = 2 * max(len(units.split()) for units in sentences) + 10
-    search = Search(decoding.beam, decoding.lenpen, decoding.sentences, max_len_a=0.0, max_len_b=longest_output)
+    encoding = trained.config["model"].get("length_encoding") or "none"
+    search = Search(
+        decoding.beam,
+        decoding.lenpen,
+        decoding.sentences,
+        max_len_a=0.0,
+        max_len_b=longest_output,
+        desired_length=None if encoding == "none" else DESIRED_LENGTH,
+    )
     pairs = [
         (first[0], second[0])
         for first, second in zip(
@@ -140,8 +151,10 @@ def verify_scores(trained: TrainedModel, exported: Scorer, texts: Sequence[str] 
 def longest_input(trained: TrainedModel) -> int:
     """The longest source of a translation, or text of a language model, in units without the end symbol."""
     model: Any = trained.model
-    longest = model.max_positions() if trained.kind == "language_model" else model.max_positions()[0]
-    return int(longest) - 1
+    if trained.kind != "language_model":
+        return int(model.max_positions()[0]) - 1
+    # Some read a symbol for the beginning of the text, too.
+    return int(model.max_positions()) - (2 if trained.config["task"].get("add_bos_token") else 1)
 
 
 def concern(found: Verification, quantization: str | None) -> str | None:

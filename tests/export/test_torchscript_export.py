@@ -86,9 +86,11 @@ def test_the_network_is_in_the_file_once_and_gives_logits(translation):
         torch.testing.assert_close(loaded.network(*inputs)[0], trained.model(*inputs)[0], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("arch", ["transformer_lm_alone", "lstm_lm_factorized"])
-def test_language_models(arch, tmp_path):
-    trained = toy_trained(arch, "--tie-embeddings=all")
+@pytest.mark.parametrize(
+    "flags", [["transformer_lm_alone", "--add-bos-token"], ["lstm_lm_factorized"]], ids=lambda flags: flags[0]
+)
+def test_language_models(flags, tmp_path):
+    trained = toy_trained(*flags, "--tie-embeddings=all")
     folder = exported(trained, tmp_path)
     found = verify_scores(trained, torchscript_export.open_scorer(trained, folder))
     assert (found.sentences, found.equal) == (32, 32)

@@ -52,6 +52,12 @@ def test_sentences_that_an_export_does_not_take_are_left_out(trained):
         verify_translation(trained, Changed(trained, 2), ["w1 w2 w3"])
 
 
+def test_a_model_with_a_length_encoding_writes_a_given_length():
+    trained = toy_trained("transformer_alone_duc", task="headline_generation")
+    found = verify_translation(trained, FairseqBackend(trained))
+    assert (found.equal, found.largest_score_difference) == (32, 0.0)
+
+
 def test_log_probabilities_are_compared():
     trained = toy_trained("transformer_lm_conventional")
 
