@@ -19,8 +19,8 @@ _NEARLY_ZERO = 1e-9
 # The units of a hypothesis and its score.
 _Found = tuple[list[str], float]
 
-# Texts that a language model scores at a time.
-_TEXTS = 32
+# Sentences that are scored at a time, so that the logits of long ones fit into memory.
+_SCORED = 8
 
 
 def open_ctranslate2(
@@ -124,55 +124,68 @@ class CTranslate2Backend(_Loaded):
         return found
 
     def _batch(self, sources: list[list[str]], search: Search) -> list[list[UnitHypothesis]]:
-        found = self._search(sources, search, {"min_decoding_length": 0})
+        longest = max(map(len, sources)) + 1
+        # As fairseq counts: the longest sentence of the batch gives the limit of all, the end symbol comes on top.
+        steps = min(int(search.max_len_a * longest + search.max_len_b), self._settings.max_output_length - 1)
+        limits: dict[str, Any] = {"max_decoding_length": steps, "min_decoding_length": 0}
+        found = self._search(sources, search, limits)
         # fairseq forbids padding and an empty output after the softmax, CTranslate2 before it, which changes all scores
         # a little. So nothing is forbidden unless it matters, and then the scores are computed apart.
         again = [position for position, best in enumerate(found) if any(map(_is_forbidden, best))]
         if again:
-            limits = {"min_decoding_length": 1, "suppress_sequences": [[PAD]]}
+            limits |= {"min_decoding_length": 1, "suppress_sequences": [[PAD]]}
             for position, best in zip(again, self._search([sources[p] for p in again], search, limits), strict=True):
                 found[position] = best
         # Hypotheses that were cut at the limit get the end symbol and its probability, as fairseq gives it.
         wrong = [
             (position, rank)
             for position, best in enumerate(found)
-            for rank, (units, _) in enumerate(best)
-            if position in again or units[-1:] != [_END]
+            for rank, one in enumerate(best)
+            if position in again or _is_cut(one)
         ]
-        self._correct(sources, found, wrong, search.lenpen)
-        return [
-            [UnitHypothesis(_text(units), score) for units, score in sorted(best, key=lambda one: -one[1])]
-            for best in found
-        ]
+        scores = self._scores(sources, found, wrong, search.lenpen)
+        return [_ranked(position, best, scores, search.beam) for position, best in enumerate(found)]
 
     def _search(self, sources: list[list[str]], search: Search, limits: dict[str, Any]) -> list[list[_Found]]:
-        """All hypotheses of the beam. A hypothesis without the end symbol was cut."""
-        longest = max(map(len, sources)) + 1
-        # As fairseq counts: the longest sentence of the batch gives the limit of all, the end symbol comes on top.
-        steps = min(int(search.max_len_a * longest + search.max_len_b), self._settings.max_output_length - 1)
+        """The hypotheses that ended, and those that were cut at the limit, which lack the end symbol."""
+        found = self._beams(sources, search, 1, limits)
+        # At the limit CTranslate2 has up to twice as many hypotheses, and throws away those of lower scores, though
+        # they ended and the others did not. A search of twice the patience goes the same way and keeps all.
+        limited = [position for position, best in enumerate(found) if any(map(_is_cut, best))]
+        if limited and search.beam > 1:
+            beams = self._beams([sources[position] for position in limited], search, 2, limits)
+            for position, best in zip(limited, beams, strict=True):
+                found[position] = best
+        return found
+
+    def _beams(
+        self, sources: list[list[str]], search: Search, patience: int, limits: dict[str, Any]
+    ) -> list[list[_Found]]:
         results = self._loaded.translate_batch(
             sources,
             beam_size=search.beam,
-            num_hypotheses=search.beam,
+            patience=patience,
+            num_hypotheses=search.beam * patience,
             length_penalty=search.lenpen or _NEARLY_ZERO,
             max_input_length=0,
-            max_decoding_length=steps,
             return_scores=True,
             return_end_token=True,
             **limits,
         )
         return [list(zip(result.hypotheses, result.scores, strict=True)) for result in results]
 
-    def _correct(
+    def _scores(
         self, sources: list[list[str]], found: list[list[_Found]], wrong: list[tuple[int, int]], lenpen: float
-    ) -> None:
-        """Compute the scores of some hypotheses from the probabilities of their units and of the end symbol."""
+    ) -> dict[tuple[int, int], float]:
+        """The scores of some hypotheses from the probabilities of their units and of the end symbol."""
         if not wrong:
-            return
+            return {}
         targets = [[unit for unit in found[position][rank][0] if unit != _END] for position, rank in wrong]
-        scored = self._loaded.score_batch([sources[p] for p, _ in wrong], targets, max_input_length=0)
-        for (position, rank), units, result in zip(wrong, targets, scored, strict=True):
-            found[position][rank] = units, sum(result.log_probs) / len(result.log_probs) ** lenpen
+        results = self._loaded.score_batch(
+            [sources[position] for position, _ in wrong], targets, max_input_length=0, max_batch_size=_SCORED
+        )
+        sums = [(sum(result.log_probs), len(result.log_probs)) for result in results]
+        return {key: total / length**lenpen for key, (total, length) in zip(wrong, sums, strict=True)}
 
 
 class CTranslate2Scorer(_Loaded):
@@ -202,7 +215,7 @@ class CTranslate2Scorer(_Loaded):
                     f"{self._path}: text {number} has {len(units)} units, and its positions end at {longest}"
                 )
         found = self._loaded.score_batch(
-            [[self._settings.start, *units, _END] for units in tokens], max_input_length=0, max_batch_size=_TEXTS
+            [[self._settings.start, *units, _END] for units in tokens], max_input_length=0, max_batch_size=_SCORED
         )
         return [list(result.log_probs) for result in found]
 
@@ -214,6 +227,22 @@ def _source_units(source: str) -> list[str]:
 
 def _is_forbidden(found: _Found) -> bool:
     return found[0] == [_END] or PAD in found[0]
+
+
+def _is_cut(found: _Found) -> bool:
+    return found[0][-1:] != [_END]
+
+
+def _ranked(
+    position: int, found: list[_Found], scores: dict[tuple[int, int], float], beam: int
+) -> list[UnitHypothesis]:
+    """The hypotheses of a sentence, best first: as fairseq, cut ones only where too few have ended."""
+    rated = [(scores.get((position, rank), one[1]), one) for rank, one in enumerate(found)]
+    rated.sort(key=lambda pair: -pair[0])
+    ended = [pair for pair in rated if not _is_cut(pair[1])][:beam]
+    cut = [pair for pair in rated if _is_cut(pair[1])][: beam - len(ended)]
+    best = sorted(ended + cut, key=lambda pair: -pair[0])
+    return [UnitHypothesis(_text(units), score) for score, (units, _) in best]
 
 
 def _text(units: list[str]) -> str:

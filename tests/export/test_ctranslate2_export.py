@@ -231,7 +231,7 @@ def test_padding_is_never_written(tmp_path):
 @pytest.mark.parametrize("beam", [1, 4])
 def test_search_stops_as_fairseq_does(beam, lenpen, tmp_path):
     # An end symbol that is likely at once, so that the shortest outputs compete with long ones.
-    trained = prefer(toy("transformer", seed=5), 2, 0.5)
+    trained = prefer(toy("transformer", seed=5), 2, 1.0)
     sources = [f"w{one} w{other}" for one in range(1, 15) for other in (3, 9)]
     search = Search(beam, lenpen, 8, 0.0, 12, nbest=beam)
     assert_same(trained, export(trained, tmp_path / "out"), sources, search)
