@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
 from tqdm import tqdm
@@ -47,6 +47,12 @@ def read_lines(path: str) -> list[str]:
         UserError: no such file, or bytes that are not UTF-8; names file and line.
     """
     return [line for _, line in numbered_lines(path)]
+
+
+def read_standard_input() -> list[str]:
+    """What `read_lines` gives of a file, of standard input, which is UTF-8 whatever the locale."""
+    lines = _decoded_lines(sys.stdin.buffer, "standard input", _MARKS_AT_START, True)
+    return ["" if is_blank(line) else line for _, line in lines]
 
 
 def numbered_lines(path: str, quiet: bool = True) -> Iterator[tuple[int, str]]:
@@ -86,22 +92,32 @@ def _decoded(path: str, quiet: bool, marks: re.Pattern, tell: bool = True) -> It
         raise UserError(f"{path}: there is no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    removed = first = 0
     options = {"unit": "B", "unit_scale": True, "leave": False, "disable": quiet or not sys.stderr.isatty()}
     with file, tqdm(total=os.fstat(file.fileno()).st_size, desc=os.path.basename(path), **options) as bar:
-        for number, raw in enumerate(file, start=1):
-            bar.update(len(raw))
-            try:
-                line = raw.decode("utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line is 0x{raw[error.start]:02x})"
-                ) from error
-            without = marks.sub("", line)
-            if without != line:
-                removed += len(line) - len(without)
-                first = first or number
-            yield number, without
+        yield from _decoded_lines(file, path, marks, tell, bar.update)
+
+
+def _decoded_lines(
+    file: Iterable[bytes],
+    path: str,
+    marks: re.Pattern,
+    tell: bool,
+    progress: Callable[[int], object] = lambda count: None,
+) -> Iterator[tuple[int, str]]:
+    removed = first = 0
+    for number, raw in enumerate(file, start=1):
+        progress(len(raw))
+        try:
+            line = raw.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line is 0x{raw[error.start]:02x})"
+            ) from error
+        without = marks.sub("", line)
+        if without != line:
+            removed += len(line) - len(without)
+            first = first or number
+        yield number, without
     if removed and tell:
         mark = "byte order mark" if removed == 1 else "byte order marks"
         print(f"{path}: {removed} {mark} removed, first in line {first}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Every command and every Python block of README.md and docs/usage.md runs, at toy size.
+"""Every command of README.md and of docs/usage.md and export.md runs, and every Python block, at toy size.
 
 In these documents an indented block has commands, a fenced one ``text`` or ``python``. What is replaced or added to
 make them small stands below as data.
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL_MODEL, environment, fairseq, preprocess, succeeded
+from conftest import ROOT, SMALL_MODEL, environment, fairseq, preprocess, succeeded, train
 from recipes.served import serve_fairseq
 
 from fairseq_alone.cli import main
@@ -27,7 +27,7 @@ NOT_RUN = {"pip": "downloads what the tests run with", ".": "the tests are in an
 #: Files and folders of the reader. Here they are in a folder of the test.
 PLACES = (
     *("DATA", "DATA_LM", "WORK", "checkpoints", "checkpoints_lm", "generated.txt", "test.de", "text.en", "text.de"),
-    *("train.txt", "valid.txt", "test.txt"),
+    *("train.txt", "valid.txt", "test.txt", "for_fairseq", "for_torchscript"),
 )
 
 #: What the shell would put in place of these; "..." is what the reader's training has beside the flags that are shown.
@@ -160,6 +160,12 @@ def test_commands_of_the_usage(reader):
     (reader.folder / "WORK").mkdir()
     (reader.folder / "WORK/data-bin").symlink_to(reader.folder / "DATA")
     assert len(run_all(reader, "docs/usage.md")) == 10
+
+
+def test_commands_of_the_export(reader):
+    reader.binarise()
+    train(reader.folder / "DATA", reader.folder / "checkpoints")
+    assert len(run_all(reader, "docs/export.md")) == 3
 
 
 def test_two_text_files_to_bleu(reader, monkeypatch, capsys):

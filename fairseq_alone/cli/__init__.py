@@ -34,6 +34,7 @@ COMMANDS = {
     "headlines": "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')",
     "language-models": "train, evaluate and compare five language models: tables, tying, augmented loss, ALONE",
     "path": "print the folder for fairseq's --user-dir",
+    "perplexity": "how likely a language model finds a text: its perplexity, of each line with --lines",
     "plot": "plot validation loss or perplexity of trainings against updates, epochs or hours",
     "prepare": "prepare the data of a recipe: check, clean, split, binarise; go on where it stopped",
     "report": "show parameters, sizes, settings and tied tensors of checkpoints",
@@ -42,10 +43,14 @@ COMMANDS = {
     "score": "BLEU and chrF (SacreBLEU, detokenised, cased) of fairseq-generate's output",
     "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths",
     "train": "train one model of a recipe; go on where an interrupted training stopped",
+    "translate": "translate text, or write headlines, with a trained model: sentences, a file, or a prompt",
 }
 
 #: Those that start commands of fairseq, and say at once where there is none.
-_NEED_FAIRSEQ = ("demo", "evaluate", "export", "generate", "language-models", "prepare", "train")
+_NEED_FAIRSEQ = (
+    *("bundle", "demo", "evaluate", "export", "generate", "language-models", "perplexity", "prepare", "train"),
+    "translate",
+)
 
 
 def build_parser(wanted: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:

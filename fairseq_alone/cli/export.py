@@ -106,7 +106,9 @@ def _read(args: argparse.Namespace) -> tuple[TrainedModel, list[str] | None]:
     from fairseq_alone.export.sentences import read_sentences
     from fairseq_alone.inference.opening import open_model
 
-    trained = open_model(args.model, given_of(args))
+    # A run is averaged first, which is told there.
+    with contextlib.redirect_stdout(sys.stderr):
+        trained = open_model(args.model, given_of(args))
     return trained, read_sentences(args.sentences, trained) if args.sentences else None
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fairseq_alone.errors import UserError
-
 if TYPE_CHECKING:
     from fairseq_alone.inference.opening import Given
 
@@ -27,19 +25,6 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 def given_of(args: argparse.Namespace) -> Given:
     """What was said. Raises UserError when two of it contradict each other or a file cannot be read."""
-    from fairseq_alone.inference.opening import Given
-    from fairseq_alone.inference.trained_model import TextSettings
+    from fairseq_alone.inference.given_files import given_files
 
-    if args.bpe_codes and args.sentencepiece:
-        raise UserError("--bpe-codes contradicts --sentencepiece: give one of the two")
-    path = args.bpe_codes or args.sentencepiece
-    if path is None and not args.moses:
-        return Given(args.data)
-    try:
-        model = None if path is None else open(path, "rb").read()  # noqa: SIM115
-    except OSError as error:
-        flag = "--bpe-codes" if args.bpe_codes else "--sentencepiece"
-        raise UserError(f"{flag} {path}: cannot be read ({error.strerror})") from error
-    kind = "subword-nmt" if args.bpe_codes else "sentencepiece" if path else "none"
-    text = TextSettings(tokenizer="moses" if args.moses else "none", subwords=kind, subword_model=model)
-    return Given(args.data, text)
+    return given_files(args.data, args.bpe_codes, args.sentencepiece, args.moses)

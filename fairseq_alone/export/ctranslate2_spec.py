@@ -13,7 +13,6 @@ _ACTIVATIONS = {
     "gelu": "GELU",
     "gelu_accurate": "GELUTanh",
     "gelu_fast": "GELUTanh",
-    "swish": "SWISH",
     "tanh": "Tanh",
 }
 

@@ -77,7 +77,7 @@ def verify_translation(
 ) -> Verification:
     """Translate by fairseq and by the export, with the model's own beam and length penalty.
 
-    An output is at most twice as long as its source and 10 units, so that a model that never ends costs little.
+    An output is at most twice as long as the longest source and 10 units, so that a model that never ends costs little.
 
     Args:
         trained: the model.
@@ -101,7 +101,9 @@ def verify_translation(
     if not sentences:
         raise UserError(f"--sentences: each has more than {exported.max_source_units} units, the most of the export")
     decoding = trained.decoding
-    search = Search(decoding.beam, decoding.lenpen, decoding.sentences, max_len_a=2.0, max_len_b=10)
+    # Not in proportion to the source: fairseq takes the longest one of a batch, others each for itself.
+    longest_output = 2 * max(len(units.split()) for units in sentences) + 10
+    search = Search(decoding.beam, decoding.lenpen, decoding.sentences, max_len_a=0.0, max_len_b=longest_output)
     pairs = [
         (first[0], second[0])
         for first, second in zip(

@@ -62,7 +62,7 @@ def read_checkpoint(
         raise UserError(f"{path}: the task {config['task']['_name']} cannot be used here")
     data = data or _data_of(cfg["task"])
     if kind != "language_model":
-        config["task"] |= _languages(config["task"], data)
+        _infer_languages(config["task"], data)
     source, target = read_dictionaries(path, config["task"], data, kind)
     model, task = build_model(path, config, checkpoint["model"], source, target)
     langs = (config["task"].get("source_lang"), config["task"].get("target_lang"))
@@ -98,14 +98,14 @@ def read_dictionaries(
     return (None, dictionaries[0]) if kind == "language_model" else (dictionaries[0], dictionaries[1])
 
 
-def _languages(task: dict[str, Any], data: str | None) -> dict[str, str]:
-    """Those that fairseq-train found in the names of the data; it does not write them into the checkpoint."""
+def _infer_languages(task: dict[str, Any], data: str | None) -> None:
+    """Fill in the languages, as fairseq does: it does not write down those that it has inferred itself."""
     from fairseq.data.data_utils import infer_language_pair
 
-    if (task.get("source_lang") and task.get("target_lang")) or data is None or not os.path.isdir(data):
-        return {}
-    source, target = infer_language_pair(data)
-    return {"source_lang": source, "target_lang": target} if source and target else {}
+    if data and os.path.isdir(data) and None in (task.get("source_lang"), task.get("target_lang")):
+        inferred = infer_language_pair(data)
+        for side, lang in zip(("source_lang", "target_lang"), inferred, strict=True):
+            task[side] = task.get(side) or lang
 
 
 def _data_of(task: Any) -> str | None:

@@ -7,28 +7,33 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from fairseq.utils import resolve_max_positions
 
 from fairseq_alone.inference.backend import Search, UnitHypothesis
+from fairseq_alone.inference.ready_model import ready_model
 from fairseq_alone.inference.trained_model import TrainedModel
 
 
 class FairseqBackend:
-    """fairseq's search over a model, in batches of sentences of similar length.
+    """fairseq's search over a model, in batches of sentences of similar length. See :func:`ready_model`.
 
     Args:
-        trained: a model for translation or headlines.
+        trained: a model for translation or headlines, which is moved and cannot be trained any more.
         device: torch's name of the device.
+
+    Raises:
+        UserError: there is no such device.
     """
 
     def __init__(self, trained: TrainedModel, device: str = "cpu"):
         assert trained.source_dictionary is not None  # language models do not translate
         self._source, self._target = trained.source_dictionary, trained.target_dictionary
         self._task: Any = trained.task
-        self._model: Any = trained.model.to(device)
-        self._model.make_generation_fast_(need_attn=False)
+        self._model = ready_model(trained, device)
         self._device = device
-        # The end symbol takes one place.
-        self.max_source_units = self._model.max_positions()[0] - 1
+        # As fairseq-generate limits it. The end symbol takes one place.
+        limits = resolve_max_positions(self._task.max_positions(), self._model.max_positions())
+        self.max_source_units = int(limits[0]) - 1
 
     @torch.no_grad()
     def decode(
@@ -56,6 +61,7 @@ class FairseqBackend:
         return found
 
     def _read(self, hypothesis: dict[str, Any]) -> UnitHypothesis:
+        # As fairseq-generate prints it: without the end symbol, <unk> for what the model does not know.
         units = self._target.string(hypothesis["tokens"].int().cpu())
         return UnitHypothesis(units, float(hypothesis["score"]))
 

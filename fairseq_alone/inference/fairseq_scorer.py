@@ -1,4 +1,4 @@
-"""Scoring text with a language model of fairseq."""
+"""Log-probabilities of text under one of fairseq's language models."""
 
 from __future__ import annotations
 
@@ -6,34 +6,67 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from fairseq_alone.inference.ready_model import ready_model
 from fairseq_alone.inference.trained_model import TrainedModel
+
+# Units that are scored at a time: their logits over 32,000 words take 130 MB.
+_UNITS_AT_A_TIME = 1024
 
 
 class FairseqScorer:
-    """Log-probabilities by the network itself, one text at a time, so that no text depends on the others.
+    """Each text is scored from an empty context, as ``fairseq-eval-lm --sample-break-mode eos`` does.
 
     Args:
-        trained: a language model.
+        trained: a language model, which is moved and cannot be trained any more.
         device: torch's name of the device.
+
+    Raises:
+        UserError: there is no such device.
     """
 
     def __init__(self, trained: TrainedModel, device: str = "cpu"):
         self._dictionary = trained.target_dictionary
-        self._model: Any = trained.model.to(device)
+        self._model = ready_model(trained, device)
         self._device = device
-        # As fairseq begins a text of its own.
-        with_bos = trained.config["task"].get("add_bos_token")
-        self._start = self._dictionary.bos() if with_bos else self._dictionary.eos()
+        # What the model reads before the first word.
+        self._start = [self._dictionary.eos()]
+        if trained.config["task"].get("add_bos_token"):
+            self._start.insert(0, self._dictionary.bos())
+        #: The longest text, in units without the end symbol.
+        self.max_units = int(self._model.max_positions()) - len(self._start)
 
     @torch.no_grad()
     def score(self, texts: Sequence[str]) -> list[list[float]]:
-        """See :class:`~fairseq_alone.inference.backend.Scorer`."""
-        return [self._score(text) for text in texts]
+        """See :class:`~fairseq_alone.inference.backend.Scorer`; no text may be longer than :attr:`max_units`."""
+        targets = [self._dictionary.encode_line(text, add_if_not_exist=False, append_eos=True).long() for text in texts]
+        found: list[list[float]] = [[] for _ in texts]
+        for chosen in _batches([len(ids) + len(self._start) for ids in targets]):
+            scores = self._score_batch([targets[position] for position in chosen])
+            for position, row in zip(chosen, scores, strict=True):
+                found[position] = row[: len(targets[position])].tolist()
+        return found
 
-    def _score(self, text: str) -> list[float]:
-        target = self._dictionary.encode_line(text, add_if_not_exist=False, append_eos=True).long().to(self._device)
-        source = torch.cat((target.new_tensor([self._start]), target[:-1]))[None]  # (1, T)
-        output = self._model(source, src_lengths=target.new_tensor([target.numel()]))
-        found = self._model.get_normalized_probs(output, log_probs=True)[0]  # (1, T, V) -> (T, V)
-        return found.gather(1, target[:, None])[:, 0].tolist()
+    def _score_batch(self, targets: list[Tensor]) -> Tensor:
+        pad = self._dictionary.pad()
+        start = torch.tensor(self._start)
+        sources = [torch.cat((start, ids[:-1])) for ids in targets]
+        words = torch.nn.utils.rnn.pad_sequence(sources, batch_first=True, padding_value=pad).to(self._device)
+        wanted = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=pad).to(self._device)
+        lengths = torch.tensor([len(ids) for ids in sources], device=self._device)
+        output: Any = self._model(words, src_lengths=lengths)
+        log_probabilities = self._model.get_normalized_probs(output, log_probs=True, sample=None)  # (B, T, V)
+        # The symbol that begins a text, where there is one besides the end symbol, is not scored.
+        log_probabilities = log_probabilities[:, len(self._start) - 1 :]
+        return log_probabilities.gather(2, wanted.unsqueeze(2)).squeeze(2).cpu()  # (B, T)
+
+
+def _batches(lengths: list[int]) -> list[list[int]]:
+    """Positions of texts of similar length, so many that padded they have at most ``_UNITS_AT_A_TIME`` units."""
+    batches: list[list[int]] = []
+    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if not batches or (len(batches[-1]) + 1) * lengths[position] > _UNITS_AT_A_TIME:
+            batches.append([])
+        batches[-1].append(position)
+    return batches

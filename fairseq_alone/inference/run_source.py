@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +33,40 @@ def read_run(path: str) -> TrainedModel:
     work = open_work(folder.parent.parent)
     run = RunFolder(work.path, folder.name)
     run.require_trained()
-    checkpoint = _checkpoint(work, run)
-    scores = run.path / "scores.json"
-    measured: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8")) if scores.is_file() else {}
-    return read_checkpoint(str(checkpoint), str(work.path / "data-bin"), text_settings(work), _decoding(work), measured)
+    checkpoint = _best(run) if work.recipe == "language_model" else _averaged(work, run)
+    scores, data = _scores(run, checkpoint), str(work.path / "data-bin")
+    return read_checkpoint(str(checkpoint), data, text_settings(work), _decoding(work), scores)
 
 
-def _checkpoint(work: WorkFolder, run: RunFolder) -> Path:
-    if work.recipe == "language_model":
-        best = run.checkpoints / "checkpoint_best.pt"
-        if not best.is_file():
-            raise UserError(f"{best} is missing; run fairseq-alone train first")
-        return best
+def _best(run: RunFolder) -> Path:
+    best = run.checkpoints / "checkpoint_best.pt"
+    if not best.is_file():
+        raise UserError(f"{best} is missing; run fairseq-alone train first")
+    return best
+
+
+def _averaged(work: WorkFolder, run: RunFolder) -> Path:
+    """What ``evaluate`` made, or the same made now where there is none of the last checkpoints."""
     averaged = run.path / "averaged.pt"
-    # A training that goes on removes it, so it is never of older checkpoints.
-    if not averaged.is_file():
-        average(run, choose_checkpoints(run, positive("--average", work.preset()["checkpoints"])))
+    if not averaged.is_file() or _is_newer(run.last_checkpoint, averaged):
+        count = positive("--average", work.preset()["checkpoints"])
+        # Standard output is for translations.
+        with contextlib.redirect_stdout(sys.stderr):
+            average(run, choose_checkpoints(run, count))
     return averaged
+
+
+def _scores(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
+    """scores.json, unless the checkpoint is newer than it."""
+    scores = run.path / "scores.json"
+    if not scores.is_file() or _is_newer(checkpoint, scores):
+        return {}
+    found: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8"))
+    return found
+
+
+def _is_newer(first: Path, second: Path) -> bool:
+    return first.stat().st_mtime_ns > second.stat().st_mtime_ns
 
 
 def text_settings(work: WorkFolder) -> TextSettings:

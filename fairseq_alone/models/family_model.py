@@ -3,13 +3,17 @@
 from argparse import ArgumentParser
 
 from fairseq_alone.models.embedding_family import EmbeddingFamily
+from fairseq_alone.models.pretrained import FromPretrained
 from fairseq_alone.models.scriptable_copy import ScriptableCopy
 from fairseq_alone.models.tied_state_dict import TiedStateDict
 from fairseq_alone.models.tying import add_tying_args
 
 
-class FamilyModel(ScriptableCopy, TiedStateDict):
-    """Mixin, before a fairseq model: flags of its own, state dicts and scripts. A registered model sets the family."""
+class FamilyModel(FromPretrained, ScriptableCopy, TiedStateDict):
+    """Mixin, before a fairseq model: flags of its own, state dicts, scripts and ``from_pretrained``.
+
+    A registered model sets the family.
+    """
 
     family: type[EmbeddingFamily]
 

@@ -6,6 +6,7 @@ list. They are numbers of tokens with the end symbol. Beam search reorders and s
 """
 
 import contextlib
+import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any, Self
@@ -24,6 +25,10 @@ from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.modules import LengthEncoding
 from fairseq_alone.modules.embedding import Embedding
 from fairseq_alone.modules.length_encoding import KINDS
+
+# The lengths of the forward pass that this thread is in; a model may decode in several threads at once. torch.compile
+# traces this, but no ContextVar.
+_of_this_thread = threading.local()
 
 
 class LengthControlledTransformer(EmbeddingFamilyTransformer):
@@ -165,16 +170,16 @@ class LengthPositions(nn.Module):
         self.padding_idx = padding_idx
         self.absolute = absolute
         self.max_positions = max_positions if absolute is None else absolute.max_positions
-        self._lengths: Tensor | None = None
 
     @contextlib.contextmanager
     def set_lengths(self, lengths: Tensor) -> Iterator[None]:
-        """Use ``lengths``, (B,), in this block: fairseq's decoder calls :meth:`forward` with the tokens only."""
-        self._lengths = lengths
+        """Use ``lengths``, (B,), in this block and thread: fairseq's decoder calls :meth:`forward` with tokens only."""
+        before = getattr(_of_this_thread, "lengths", None)
+        _of_this_thread.lengths = lengths
         try:
             yield
         finally:
-            self._lengths = None
+            _of_this_thread.lengths = before
 
     def forward(self, tokens: Tensor, incremental_state: dict | None = None) -> Tensor:
         """Positions of (B, T) tokens: (B, T, D), or (B, 1, D) for the last column if there is a state."""
@@ -185,5 +190,5 @@ class LengthPositions(nn.Module):
         if incremental_state is not None:
             positions, real = positions[:, -1:], real[:, -1:]
             absolute = None if absolute is None else absolute[:, -1:]
-        values = self.encoding(positions, self._lengths) * real.unsqueeze(2)
+        values = self.encoding(positions, _of_this_thread.lengths) * real.unsqueeze(2)
         return values if absolute is None else values + absolute

@@ -38,6 +38,10 @@ def duc(args: Namespace) -> None:
     length_defaults(args)
 
 
+#: Every registered model by the name of its class.
+MODELS: dict[str, type] = {}
+
+
 @dataclass(frozen=True)
 class Network:
     """A kind of model.
@@ -60,8 +64,9 @@ class Network:
     def register(self, family: type[EmbeddingFamily]) -> None:
         """Register the model of a family and its architectures with fairseq."""
         model_name = self._name(self.model_name, family.name)
+        class_name = self._name(self.class_name, family.class_name)
         members = {"family": family, "__doc__": self.base.__doc__, "__module__": __name__}
-        register_model(model_name)(type(self._name(self.class_name, family.class_name), (self.base,), members))
+        MODELS[class_name] = register_model(model_name)(type(class_name, (self.base,), members))
         for arch, shape, fill_in_shape in self.shapes:
             architecture = _architecture(family, shape, fill_in_shape)
             register_model_architecture(model_name, self._name(arch, family.name))(architecture)
@@ -77,6 +82,13 @@ def _architecture(family: type[EmbeddingFamily], shape: str, fill_in_shape: Call
         family.fill_defaults(args, shape)
 
     return architecture
+
+
+def __getattr__(name: str) -> type:
+    # A class is pickled as the name of its module and its own.
+    if name in MODELS:
+        return MODELS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 NETWORKS = (

@@ -1,0 +1,59 @@
+"""Arguments of the commands that use a trained model, and the model that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from fairseq_alone.recipes.values import positive
+
+if TYPE_CHECKING:
+    from fairseq_alone.inference.language_model import LanguageModel
+    from fairseq_alone.inference.translator import Translator
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Where it runs."""
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N; default: a GPU if there is one")
+    parser.add_argument("--threads", metavar="N", help="of the CPU; default: as many as it has cores")
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """What decodes, and where."""
+    parser.add_argument(
+        "--backend",
+        choices=("fairseq", "ctranslate2"),
+        default="fairseq",
+        help="what decodes; ctranslate2 is faster on a CPU; default: fairseq",
+    )
+    parser.add_argument(
+        "--quantization", metavar="TYPE", help="of --backend ctranslate2: float32, int16, int8 or int8_float16"
+    )
+    add_machine(parser)
+
+
+def load_model(args: argparse.Namespace) -> Translator | LanguageModel:
+    """Load MODEL as the arguments say. Raises UserError when that is not possible."""
+    if args.threads is not None:
+        threads = positive("--threads", args.threads)
+        # CTranslate2 reads it when it loads a model.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        import torch
+
+        torch.set_num_threads(threads)
+    from fairseq_alone.inference.loading import Origin, load_origin
+    from fairseq_alone.inference.ready_model import default_device
+
+    backend = getattr(args, "backend", "fairseq")
+    origin = Origin(
+        args.model,
+        device=args.device or (default_device() if backend == "fairseq" else "cpu"),
+        backend=backend,
+        quantization=getattr(args, "quantization", None),
+        data=args.data,
+        bpe_codes=args.bpe_codes,
+        sentencepiece=args.sentencepiece,
+        moses=args.moses,
+    )
+    return load_origin(origin)

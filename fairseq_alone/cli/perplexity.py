@@ -1,0 +1,49 @@
+"""``fairseq-alone perplexity``: how likely a language model finds each line of a text, and all of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tqdm import tqdm
+
+from fairseq_alone.cli.model_arguments import add_machine, load_model
+from fairseq_alone.cli.source_arguments import add_source
+from fairseq_alone.errors import UserError
+from fairseq_alone.text_files import read_lines, read_standard_input
+
+_LINES_AT_A_TIME = 1_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``perplexity``."""
+    add_source(parser)
+    parser.add_argument("--input", metavar="FILE", help="text, a sentence a line; default: standard input")
+    add_machine(parser)
+    parser.add_argument("--lines", action="store_true", help="print LOG_PROBABILITY<TAB>UNITS<TAB>PERPLEXITY of each")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score, and print."""
+    from fairseq_alone.inference.language_model import LanguageModel, perplexity
+
+    lines = read_lines(args.input) if args.input is not None else read_standard_input()
+    model = load_model(args)
+    if not isinstance(model, LanguageModel):
+        raise UserError(f"{args.model}: is no language model; see fairseq-alone translate")
+    scores = []
+    with tqdm(total=len(lines), desc="scoring", disable=True if args.quiet else None, leave=False) as bar:
+        for start in range(0, len(lines), _LINES_AT_A_TIME):
+            texts = lines[start : start + _LINES_AT_A_TIME]
+            scores += model.score(texts)
+            bar.update(len(texts))
+    if args.lines:
+        for score in scores:
+            print(f"{score.log_probability:.4f}\t{score.units}\t{score.perplexity:.2f}")
+        sys.stdout.flush()
+    units = sum(score.units for score in scores)
+    print(
+        f"perplexity {perplexity(scores):.2f} over {units:,} words and ends of lines",
+        file=sys.stderr if args.lines else sys.stdout,
+    )

@@ -1,0 +1,127 @@
+"""A language model: how likely text is."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, overload
+
+from fairseq_alone.inference.texts import as_list
+
+if TYPE_CHECKING:
+    from fairseq_alone.inference.fairseq_scorer import FairseqScorer
+    from fairseq_alone.inference.loading import Origin
+    from fairseq_alone.inference.text_pipeline import TextPipeline
+    from fairseq_alone.inference.trained_model import TrainedModel
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """How likely a text is.
+
+    Args:
+        log_probability: of all its units and its end together, in nats.
+        units: how many there are, the end counted.
+    """
+
+    log_probability: float
+    units: int
+
+    @property
+    def perplexity(self) -> float:
+        """``exp(-log_probability / units)``, per unit."""
+        return _perplexity(self.log_probability, self.units)
+
+
+def perplexity(scores: Iterable[TextScore]) -> float:
+    """The perplexity of several texts together: that of all their units. NaN for none; texts without a score count not.
+
+    It is what ``fairseq-eval-lm --sample-break-mode eos`` prints.
+    """
+    known = [score for score in scores if not math.isnan(score.log_probability)]
+    return _perplexity(sum(score.log_probability for score in known), sum(score.units for score in known))
+
+
+def _perplexity(log_probability: float, units: int) -> float:
+    if not units:
+        return math.nan
+    try:
+        return math.exp(-log_probability / units)
+    except OverflowError:
+        return math.inf
+
+
+class LanguageModel:
+    """Scores text. :func:`fairseq_alone.load` makes one. Threads, pickles and copies are as with ``Translator``.
+
+    Args:
+        trained: a language model.
+        pipeline: how text is split.
+        scorer: what scores.
+        origin: what it was loaded from; without, it cannot be pickled.
+    """
+
+    def __init__(
+        self, trained: TrainedModel, pipeline: TextPipeline, scorer: FairseqScorer, origin: Origin | None = None
+    ) -> None:
+        self._trained, self._pipeline, self._scorer, self._origin = trained, pipeline, scorer, origin
+
+    @staticmethod
+    def load(path: str, **options: Any) -> LanguageModel:
+        """As :func:`fairseq_alone.load`, for type checkers. UserError: the model is of another kind."""
+        from fairseq_alone.inference.loading import load_kind
+
+        return load_kind(LanguageModel, path, **options)
+
+    @property
+    def path(self) -> str:
+        """What the model was read from."""
+        return self._trained.path
+
+    # A string is an iterable of strings, too; the first that fits counts.
+    @overload
+    def score(self, texts: str) -> TextScore: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def score(self, texts: Iterable[str]) -> list[TextScore]: ...
+
+    def score(self, texts: str | Iterable[str]) -> TextScore | list[TextScore]:
+        """Score each text from an empty context, its end included.
+
+        Args:
+            texts: one text, or several. A blank text has one unit, its end. Words that the model does not know count as
+                ``<unk>``.
+
+        Returns:
+            one score for a string, a list of as many for several. For a text that is longer than the model takes the
+            log-probability is NaN, and the log has a warning.
+        """
+        encoded = [self._pipeline.encode(text) for text in as_list(texts)]
+        counts = [len(units.split()) for units in encoded]
+        limit = self._scorer.max_units
+        scores = [TextScore(math.nan, count + 1) for count in counts]
+        chosen = [position for position, count in enumerate(counts) if count <= limit]
+        for position, row in zip(chosen, self._scorer.score([encoded[position] for position in chosen]), strict=True):
+            scores[position] = TextScore(math.fsum(row), len(row))
+        for number, count in enumerate(counts, start=1):
+            if count > limit:
+                _logger.warning("line %d has %s units, but the model takes %s: it has no score", number, count, limit)
+        return scores[0] if isinstance(texts, str) else scores
+
+    def __repr__(self) -> str:
+        return f"<LanguageModel of {self.path}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple:
+        from fairseq_alone.inference.loading import reduced
+
+        return reduced(self._origin)

@@ -1,0 +1,110 @@
+"""``fairseq_alone.load``: what a path holds, ready for use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fairseq_alone.errors import UserError
+from fairseq_alone.inference.given_files import given_files
+from fairseq_alone.inference.language_model import LanguageModel
+from fairseq_alone.inference.opening import open_model
+from fairseq_alone.inference.text_pipeline import TextPipeline
+from fairseq_alone.inference.translator import Translator
+
+if TYPE_CHECKING:
+    from fairseq_alone.inference.backend import Backend
+    from fairseq_alone.inference.trained_model import TrainedModel
+
+#: What decodes.
+BACKENDS = ("fairseq", "ctranslate2")
+
+_Loaded = TypeVar("_Loaded", Translator, LanguageModel)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A path and the options of :func:`fairseq_alone.load`, whose documentation says what they mean."""
+
+    path: str
+    device: str = "cpu"
+    backend: str = "fairseq"
+    quantization: str | None = None
+    data: str | None = None
+    bpe_codes: str | None = None
+    sentencepiece: str | None = None
+    moses: bool = False
+
+
+def load_origin(origin: Origin) -> Translator | LanguageModel:
+    """Load what :func:`fairseq_alone.load` was asked for.
+
+    Raises:
+        UserError: see there.
+    """
+    if origin.backend not in BACKENDS:
+        raise UserError(f"--backend must be {' or '.join(BACKENDS)}, got {origin.backend!r}")
+    if origin.quantization is not None and origin.backend != "ctranslate2":
+        raise UserError(
+            "--quantization needs --backend ctranslate2: fairseq decodes with the numbers of the checkpoint"
+        )
+    if origin.backend == "ctranslate2" and origin.device != "cpu":
+        raise UserError(f"--device {origin.device}: --backend ctranslate2 decodes on the CPU here; leave the flag out")
+    # A pickle may be read in another folder.
+    origin = replace(
+        origin,
+        path=os.path.abspath(origin.path),
+        **{
+            name: os.path.abspath(file)
+            for name in ("data", "bpe_codes", "sentencepiece")
+            if (file := getattr(origin, name)) is not None
+        },
+    )
+    given = given_files(origin.data, origin.bpe_codes, origin.sentencepiece, origin.moses)
+    # Averaging the checkpoints of a run says so on standard output, which belongs to translations.
+    with contextlib.redirect_stdout(sys.stderr):
+        trained = open_model(origin.path, given)
+    pipeline = TextPipeline(trained.text, trained.path)
+    if trained.kind == "language_model":
+        if origin.backend != "fairseq":
+            raise UserError(
+                f"{trained.path}: is a language model, which --backend {origin.backend} does not score here"
+            )
+        from fairseq_alone.inference.fairseq_scorer import FairseqScorer
+
+        return LanguageModel(trained, pipeline, FairseqScorer(trained, origin.device), origin)
+    return Translator(trained, pipeline, _backend(trained, origin), origin)
+
+
+def load_kind(kind: type[_Loaded], path: str, **options: Any) -> _Loaded:
+    """Load a model that must be of one kind. Raises UserError when it is another."""
+    loaded = load_origin(Origin(os.fspath(path), **options))
+    if not isinstance(loaded, kind):
+        raise UserError(f"{path}: is for {type(loaded).__name__}, not for {kind.__name__}")
+    return loaded
+
+
+def reduced(origin: Origin | None) -> tuple:
+    """What a pickle of a Translator or a LanguageModel holds. Raises PicklingError when it was made in another way."""
+    if origin is None:
+        raise pickle.PicklingError("only what fairseq_alone.load gives can be pickled: a pickle holds the path")
+    return load_origin, (origin,)
+
+
+def _backend(trained: TrainedModel, origin: Origin) -> Backend:
+    if origin.backend == "fairseq":
+        from fairseq_alone.inference.fairseq_backend import FairseqBackend
+
+        return FairseqBackend(trained, origin.device)
+    from fairseq_alone.export.targets import ExportOptions, target_of
+
+    target = target_of("ctranslate2")
+    with tempfile.TemporaryDirectory(prefix="fairseq-alone-") as folder:
+        target.write(trained, Path(folder), ExportOptions(quantization=origin.quantization))
+        return target.open_backend(trained, Path(folder))
