@@ -5,7 +5,9 @@ import functools
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli.checkpoints import (
@@ -17,6 +19,7 @@ from fairseq_alone.cli.checkpoints import (
     tie_groups,
     tied_modules,
 )
+from fairseq_alone.cli.product_bytes import COMPACT, product_bytes
 from fairseq_alone.errors import UserError
 from fairseq_alone.model_settings import model_settings, tying
 
@@ -26,16 +29,42 @@ _NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._fl
 # The matrix of a regularised projection stands before an output embedding; it is none itself.
 _SQUARE = "square"
 
+# Rows of the table: the forms of `product_bytes`, what --cost loads, and what it measures (unit, words).
+_FORMS = {
+    "trained": "MB of embedding / all, fp32",
+    "stock": "  exported with a table",
+    **{kind: f"  compact {kind}" for kind in COMPACT},
+}
+_LOADED = {"checkpoint": "checkpoint:", "compact": "compact fp16:"}
+_COSTS = {
+    "load_seconds": (1, "loaded in s"),
+    "peak_bytes": (1e6, "peak memory, MB"),
+    "libraries_bytes": (1e6, "libraries alone, MB"),
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The checkpoints, and for whom to print."""
     parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoints, one column each")
+    parser.add_argument(
+        "--cost",
+        action="store_true",
+        help="load each checkpoint, and a compact file of it, in a fresh process until it can decode: time and memory",
+    )
+    parser.add_argument(
+        "--data", metavar="DATA_BIN", help="for --cost: the binarised data, if it is not where the training found it"
+    )
     parser.add_argument("--json", action="store_true", help="print a list with one object for each checkpoint")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the report."""
+    if args.data and not args.cost:
+        raise UserError("--data is for --cost only")
     descriptions = [describe(path) for path in args.checkpoints]
+    if args.cost:
+        for description in descriptions:
+            description["cost"] = _cost(description["path"], args.data, getattr(args, "user_dir", None))
     print(json.dumps(descriptions, indent=2) if args.json else _table(descriptions))
 
 
@@ -48,6 +77,7 @@ def describe(path: str) -> dict:
         * ``updates``, and ``averaged_from``, the names of the files that ``average`` read, or None;
         * ``parameters``: trained values by group (``embedding``, ``encoder``, ``decoder``, ``other``, ``total``), tied
           ones once. The embedding includes the output layer; learned positions belong to the encoder and decoder;
+        * ``product_bytes``, see :func:`~fairseq_alone.cli.product_bytes.product_bytes`;
         * ``conventional_embedding_parameters``: what tables for the same vocabulary, D_e and tying need; and
           ``embedding_ratio``, the embedding's parameters divided by that;
         * ``settings``, with None for what does not apply; ``vocabulary`` has ``source`` and ``target``;
@@ -84,6 +114,9 @@ def describe(path: str) -> dict:
         if module not in tied or module == next(other for other in embeddings if other in tied)
     )
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in model.values()}
+    distinct = {names[0]: model[names[0]] for names in groups}
+    described = _settings(flags, embeddings)
+    words = described["vocabulary"]["target"]
     return {
         "path": path,
         "file_bytes": os.path.getsize(path),
@@ -93,9 +126,26 @@ def describe(path: str) -> dict:
         "parameters": parameters,
         "conventional_embedding_parameters": conventional,
         "embedding_ratio": parameters["embedding"] / conventional,
-        "settings": _settings(flags, embeddings),
+        "product_bytes": product_bytes(distinct, flags, conventional, words),
+        "settings": described,
         "ties": _ties(model, groups, tied),
     }
+
+
+def _cost(path: str, data: str | None, user_dir: str | None) -> dict[str, dict[str, float]]:
+    """What loading costs: ``checkpoint``, and ``compact``, a file in half precision made of it."""
+    from fairseq_alone.export.compact_export import write
+    from fairseq_alone.export.targets import ExportOptions
+    from fairseq_alone.inference.loading_cost import loading_cost
+    from fairseq_alone.inference.opening import Given, open_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        compact = Path(folder, "model.safetensors")
+        write(open_model(path, Given(data)), compact, ExportOptions())
+        return {
+            "checkpoint": loading_cost(path, data, user_dir),
+            "compact": loading_cost(str(compact), None, user_dir),
+        }
 
 
 def _embedding(path: str, module: str, model: dict) -> dict:
@@ -189,6 +239,12 @@ def _table(descriptions: list[dict]) -> str:
             add(f"{group} parameters", functools.partial(_parameters_text, group))
     add("model in the file, MB", lambda description: f"{description['model_bytes'] / 1e6:.2f}")
     add("file, MB", lambda description: f"{description['file_bytes'] / 1e6:.2f}")
+    for form, label in _FORMS.items():
+        add(label, functools.partial(_product_text, form))
+    if "cost" in descriptions[0]:
+        for form, label in _LOADED.items():
+            for key, (unit, text) in _COSTS.items():
+                add(f"{label} {text}", functools.partial(_cost_text, form, key, unit))
 
     widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
     lines = [
@@ -203,6 +259,15 @@ def _table(descriptions: list[dict]) -> str:
     for text, tied_names in ties.items():
         lines += ["", f"one tensor in {', '.join(tied_names)}:", text] if text else []
     return "\n".join(lines)
+
+
+def _product_text(form: str, description: dict) -> str | None:
+    sizes = description["product_bytes"][form]
+    return sizes and f"{sizes['embedding'] / 1e6:.2f} / {sizes['model'] / 1e6:.2f}"
+
+
+def _cost_text(form: str, key: str, unit: float, description: dict) -> str:
+    return f"{description['cost'][form][key] / unit:.2f}"
 
 
 def _parameters_text(group: str, description: dict) -> str:

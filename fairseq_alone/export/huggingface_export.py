@@ -41,6 +41,9 @@ def write(trained: TrainedModel, output: Path, options: ExportOptions) -> None:
     kind = options.quantization or "fp32"
     if kind not in _TYPES:
         raise UserError(f"--quantization {kind}: --to huggingface knows {' and '.join(_TYPES)}")
+    text = trained.text
+    if text.subwords != "none" and text.subword_model is None:
+        raise UserError(f"{trained.path}: is without its subwords; give --bpe-codes or --sentencepiece")
     model: Any = fsmt_model(trained)
     model.to(_TYPES[kind])
     for name, tensor in model.state_dict().items():

@@ -4,11 +4,18 @@ import json
 import pytest
 import torch
 from toy_checkpoints import toy_model, write_checkpoint
+from toy_trained import toy_trained
 
 from fairseq_alone.cli import main
 from fairseq_alone.cli.average import average
 from fairseq_alone.cli.report import describe
 from fairseq_alone.errors import UserError
+from fairseq_alone.export import compact_export
+from fairseq_alone.export.stock import stock_model
+from fairseq_alone.export.targets import ExportOptions
+from fairseq_alone.inference.loading_cost import _peak_bytes, loading_cost
+from fairseq_alone.inference.opening import Given, open_model
+from fairseq_alone.modules.compact_file import compact_bytes
 
 ARCHITECTURES = ("transformer", "transformer_alone", "transformer_conventional", "transformer_factorized")
 
@@ -209,10 +216,97 @@ def test_table_and_json(tmp_path, capsys):
     assert rows["updates"] == ["10", "5,000"]
     assert rows["embedding parameters"] == [f"{1234 * 8:,}", str(8 + 2 * 12 * 8)]
     assert "factorized d" not in rows
+    # A table of 1,234 words with 8 values of 4 bytes is 0.04 MB; o, W1 and W2 have 200 values.
+    assert rows["exported with a table"][0] == rows["MB of embedding / all, fp32"][0] == "0.04"
+    assert rows["exported with a table"][3] == "0.04"
+    assert rows["MB of embedding / all, fp32"][3] == "0.00"
     assert "  encoder.embed_tokens.w1 = decoder.embed_tokens.w1 (not in the file)" in "\n".join(lines)
 
     assert main(["report", first, second, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [describe(first), describe(second)]
+
+
+PRODUCTS = (
+    ("transformer_alone", "--share-all-embeddings", "--alone-inter-dim=12"),
+    ("transformer_factorized", "--share-decoder-input-output-embed"),
+    ("transformer_conventional",),
+    ("transformer_lm_alone", "--share-decoder-input-output-embed"),
+    ("lstm_lm_alone", "--share-decoder-input-output-embed"),
+    ("lstm_lm_alone", "--share-decoder-input-output-embed", "--no-scale-embedding"),
+    ("lstm_lm_conventional",),
+    ("lstm_lm", "--decoder-out-embed-dim=8"),
+)
+
+
+@pytest.mark.parametrize("flags", PRODUCTS, ids=" ".join)
+def test_bytes_of_the_products_are_those_of_the_products(tmp_path, flags):
+    trained = toy_trained(*flags)
+    model = argparse.Namespace(**trained.config["model"])
+    path = str(tmp_path / "1.pt")
+    torch.save({"cfg": {"model": model}, "model": trained.model.state_dict()}, path)
+    told = describe(path)["product_bytes"]
+    for kind in ("fp32", "fp16", "int8", "int4"):
+        compact_export.write(trained, tmp_path / kind, ExportOptions(quantization=kind))
+        sizes = compact_bytes(tmp_path / kind)
+        expected = {"embedding": sizes["embedding"], "model": sum(sizes.values()) - sizes["metadata"]}
+        assert told["trained" if kind == "fp32" else kind] == expected
+    state = stock_model(trained).state_dict
+    tensors = {tensor.data_ptr(): (is_embedding(name) or "fc_out" in name, tensor) for name, tensor in state.items()}
+    assert told["stock"] == {
+        "embedding": sum(tensor.nbytes for of_embedding, tensor in tensors.values() if of_embedding),
+        "model": sum(tensor.nbytes for _, tensor in tensors.values()),
+    }
+
+
+def test_a_length_encoding_has_no_stock_model(tmp_path):
+    flags = {"arch": "transformer_alone_duc", "length_encoding": "ldpe", "task": "headline_generation"}
+    assert describe(write_checkpoint(tmp_path / "1.pt", **flags))["product_bytes"]["stock"] is None
+
+
+@pytest.mark.slow
+def test_loading_is_measured_in_a_process_of_its_own(trained, data):
+    held = torch.ones(600_000_000, dtype=torch.uint8)
+    cost = loading_cost(str(trained / "checkpoint_best.pt"), str(data))
+    assert cost["load_seconds"] > 0
+    # torch alone has 100 MB. What this process holds beside the libraries is not counted.
+    assert 1e8 < cost["libraries_bytes"] <= cost["peak_bytes"] < _peak_bytes() - held.nbytes / 2
+
+
+def test_costs_are_those_of_the_checkpoint_and_of_its_compact_file(trained, data, monkeypatch, capsys):
+    def cost(path, data=None, user_dir=None):
+        # The compact file is there, and knows its dictionary itself.
+        model = open_model(path, Given(data)).model
+        return {
+            "load_seconds": 2.0 if data else 1.0,
+            "peak_bytes": 5e8,
+            "libraries_bytes": 4e8,
+            "is": type(model).__name__,
+        }
+
+    monkeypatch.setattr("fairseq_alone.inference.loading_cost.loading_cost", cost)
+    command = ["report", str(trained / "checkpoint_best.pt"), "--cost", "--data", str(data)]
+    assert main(command) == 0
+    rows = {line[:34].strip(): line[34:].split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["checkpoint: loaded in s"] == ["2.00"]
+    assert rows["compact fp16: loaded in s"] == ["1.00"]
+    assert rows["compact fp16: peak memory, MB"] == ["500.00"]
+    assert main([*command, "--json"]) == 0
+    (description,) = json.loads(capsys.readouterr().out)
+    assert {form: found["is"] for form, found in description["cost"].items()} == {
+        "checkpoint": "TransformerAloneModel",
+        "compact": "TransformerAloneModel",
+    }
+    assert main(command[:2] + command[3:]) == 1
+    assert "--data is for --cost only" in capsys.readouterr().err
+
+
+def test_what_cannot_be_loaded_has_no_cost(monkeypatch):
+    module = "fairseq_alone.inference.loading_cost"
+    monkeypatch.setattr(f"{module}._CODE", "import sys; sys.exit(f'note\\n1.pt: is damaged')")
+    with pytest.raises(UserError, match="^1.pt: is damaged$"):
+        loading_cost("1.pt")
+    with pytest.raises(UserError, match="^2.pt: cannot be loaded to measure the cost .1.pt: is damaged.$"):
+        loading_cost("2.pt")
 
 
 def test_bad_files_are_refused(tmp_path, capsys):

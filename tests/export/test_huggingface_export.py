@@ -16,7 +16,7 @@ from fairseq_alone.export.targets import ExportOptions
 from fairseq_alone.inference.backend import Search
 from fairseq_alone.inference.checkpoint_source import read_checkpoint
 from fairseq_alone.inference.fairseq_backend import FairseqBackend
-from fairseq_alone.inference.trained_model import Decoding
+from fairseq_alone.inference.trained_model import Decoding, TextSettings
 
 # Importing transformers takes seconds.
 pytestmark = pytest.mark.slow
@@ -133,10 +133,14 @@ def test_half_precision(tmp_path):
         assert torch.equal(tensor.half().float(), read.state_dict()[name]), name
 
 
-def test_numbers_that_are_too_large_or_of_no_known_type_are_refused(tmp_path):
+def test_what_cannot_be_written_is_refused(tmp_path):
     trained = toy()
     with pytest.raises(UserError, match="--quantization int3: --to huggingface knows fp32 and fp16"):
         huggingface_export.write(trained, tmp_path, ExportOptions(quantization="int3"))
+    trained.text = TextSettings(subwords="subword-nmt")
+    with pytest.raises(UserError, match="toy: is without its subwords; give --bpe-codes or --sentencepiece"):
+        huggingface_export.write(trained, tmp_path, ExportOptions())
+    trained.text = TextSettings()
     trained.model.decoder.layers[1].fc1.bias.data[3] = 1e5
     with pytest.raises(UserError, match="toy: model.decoder.layers.1.fc1.bias has values that fp16 cannot hold"):
         huggingface_export.write(trained, tmp_path, ExportOptions(quantization="fp16"))
