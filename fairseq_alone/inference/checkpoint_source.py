@@ -60,7 +60,10 @@ def read_checkpoint(
     kind = _KINDS.get(config["task"]["_name"])
     if kind is None:
         raise UserError(f"{path}: the task {config['task']['_name']} cannot be used here")
-    source, target = read_dictionaries(path, config["task"], data or _data_of(cfg["task"]), kind)
+    data = data or _data_of(cfg["task"])
+    if kind != "language_model":
+        _infer_languages(config["task"], data)
+    source, target = read_dictionaries(path, config["task"], data, kind)
     model, task = build_model(path, config, checkpoint["model"], source, target)
     langs = (config["task"].get("source_lang"), config["task"].get("target_lang"))
     text = text or TextSettings()
@@ -93,6 +96,18 @@ def read_dictionaries(
             raise UserError(f"{os.path.join(data, name)}: there is no such file; --data must be the binarised data")
     dictionaries = [Dictionary.load(str(Path(data, name))) for name in names]
     return (None, dictionaries[0]) if kind == "language_model" else (dictionaries[0], dictionaries[1])
+
+
+def _infer_languages(task: dict[str, Any], data: str | None) -> None:
+    """Fill in the languages as fairseq does where the training was not given them: from the names of the data."""
+    from fairseq.data.data_utils import infer_language_pair
+
+    if (
+        data is not None
+        and os.path.isdir(data)
+        and (task.get("source_lang") is None or task.get("target_lang") is None)
+    ):
+        task["source_lang"], task["target_lang"] = infer_language_pair(data)
 
 
 def _data_of(task: Any) -> str | None:
