@@ -75,7 +75,7 @@ def test_lines_in_are_lines_out(translate):
 def test_sentences_of_the_command_line_and_json(translate):
     plain = translate("w1 w2", "", "w3").out.splitlines()
     assert plain[1] == ""
-    lines = [json.loads(line) for line in translate("w1 w2", "", "w3", "--json").out.splitlines()]
+    lines = [json.loads(line) for line in translate("w1 w2", "--json", "", "w3").out.splitlines()]
     assert [line["line"] for line in lines] == [1, 2, 3]
     assert [line["source"] for line in lines] == ["w1 w2", "", "w3"]
     assert [[one["text"] for one in line["hypotheses"]] for line in lines] == [plain[:1], [], plain[2:]]

@@ -245,8 +245,8 @@ def assert_translate_gives_the_first_choices_of(run_dir, source, command):
     """Before they are re-ranked."""
     expected = (run_dir / "headlines" / "9.first").read_text("utf-8")
     assert expected.strip()
-    settings = {"input": source, "beam": 2, "desired_length": 9}
-    status, _, errors = command("translate", run_dir, output=run_dir / "hyp", **settings)
+    words = ["--input", source, "--output", run_dir / "hyp", "--beam", 2, "--desired-length", 9]
+    status, _, errors = command("translate", run_dir, *words)
     assert status == 0, errors
     assert (run_dir / "hyp").read_text("utf-8") == expected
     status, _, errors = command("translate", run_dir, "Oil prices rose.")

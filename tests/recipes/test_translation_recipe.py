@@ -87,7 +87,7 @@ def test_from_raw_text_to_a_table(work, command, monkeypatch, tmp_path, capsys):
 def assert_translate_gives_the_hypotheses_of(run_dir, source, tmp_path):
     """The command gives, line by line, what the evaluation scored; so does Python, after a pickle."""
     expected = (run_dir / "test.hyp.de").read_text("utf-8")
-    assert len(set(expected.splitlines())) > 5
+    assert len(set(expected.splitlines())) > 2
     assert main(["translate", str(run_dir), "--input", str(source), "--output", str(tmp_path / "hyp")]) == 0
     assert (tmp_path / "hyp").read_text("utf-8") == expected
     translator = pickle.loads(pickle.dumps(fairseq_alone.load(run_dir)))
