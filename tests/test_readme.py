@@ -1,9 +1,10 @@
-"""Every command of README.md and of docs/usage.md and export.md runs, and every Python block, at toy size.
+"""Every command of README.md and of the user's documents in docs/ runs, and every Python block, at toy size.
 
 In these documents an indented block has commands, a fenced one ``text`` or ``python``. What is replaced or added to
 make them small stands below as data.
 """
 
+import contextlib
 import glob
 import random
 import re
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from conftest import ROOT, SMALL_MODEL, environment, fairseq, preprocess, succeeded, train
@@ -27,7 +29,7 @@ NOT_RUN = {"pip": "downloads what the tests run with", ".": "the tests are in an
 #: Files and folders of the reader. Here they are in a folder of the test.
 PLACES = (
     *("DATA", "DATA_LM", "WORK", "checkpoints", "checkpoints_lm", "generated.txt", "test.de", "text.en", "text.de"),
-    *("train.txt", "valid.txt", "test.txt", "for_fairseq", "for_torchscript"),
+    *("train.txt", "valid.txt", "test.txt", "for_fairseq", "for_torchscript", "RUN", "test.en", "out.de"),
 )
 
 #: What the shell would put in place of these; "..." is what the reader's training has beside the flags that are shown.
@@ -52,6 +54,8 @@ ADDED = {
     "fairseq-alone prepare ": ("--hold-out", 10, "--merges", 500, "--workers", 1),
     "fairseq-alone train ": ("--max-epoch", 1, "--cpu"),
     "fairseq-alone evaluate ": ("--cpu", "--", *_SHORT),
+    "fairseq-alone translate ": ("--device", "cpu", *_SHORT),
+    "fairseq-alone perplexity ": ("--device", "cpu"),
 }
 
 
@@ -107,17 +111,24 @@ class Reader:
         """Run a command that must succeed. Returns its standard output."""
         words = self.words(command)
         program, *arguments = words
-        target = None
-        if ">" in arguments:
-            at = arguments.index(">")
-            target = Path(arguments[at + 1])
-            del arguments[at : at + 2]
+        files: dict[str, Path | None] = {"<": None, ">": None}
+        for sign in files:
+            if sign in arguments:
+                at = arguments.index(sign)
+                files[sign] = Path(arguments[at + 1])
+                del arguments[at : at + 2]
+        target = files[">"]
         if program == "make":
             # Make tells the makes that it starts how they were called; this one is nobody's.
             clean = {name: value for name, value in environment().items() if not name.startswith(("MAKE", "MFLAGS"))}
             done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=clean)
         elif program == "fairseq-alone":
-            assert main(arguments) == 0, command
+            with contextlib.ExitStack() as stack:
+                if files["<"] is not None:
+                    stack.enter_context(mock.patch("sys.stdin", files["<"].open(encoding="utf-8")))
+                if target is not None:
+                    stack.enter_context(contextlib.redirect_stdout(target.open("w", encoding="utf-8")))
+                assert main(arguments) == 0, command
             return ""
         else:
             assert program.startswith("fairseq-"), f"{command}: not known to this test"
@@ -185,3 +196,39 @@ def test_python_blocks(document):
         if kind == "python":
             done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=environment())
             assert succeeded(done).stdout == "torch.Size([1, 3, 512]) torch.Size([1, 3, 32000])\n"
+
+
+@pytest.fixture
+def user(reader, data, trained):
+    """A reader who has trained a translation model, in a recipe's folder as well, and a language model."""
+    folder = reader.folder
+    (folder / "DATA").symlink_to(data)
+    (folder / "checkpoints").symlink_to(trained)
+    work = folder / "WORK"
+    run = work / "runs/RUN"
+    (run / "checkpoints").mkdir(parents=True)
+    (work / "data-bin").symlink_to(data)
+    (work / "codes").write_text("#version: 0.2\nw 1</w>\n")
+    settings = "PRESET=small\nSUBWORDS=subword-nmt\nSOURCE_LANG=en\nTARGET_LANG=de\n"
+    (work / "prepare.settings").write_text(settings)
+    for name in ("averaged.pt", "checkpoints/checkpoint_last.pt"):
+        (run / name).symlink_to(trained / "checkpoint_last.pt")
+    (folder / "RUN").symlink_to(run)
+    found = commands("docs/usage.md")
+    for start in ("fairseq-preprocess --only-source", "fairseq-train DATA_LM"):
+        reader.run(next(command for command in found if command.startswith(start)))
+    return reader
+
+
+def test_commands_and_python_of_the_use_of_a_model(user, monkeypatch, capsys):
+    found = run_all(user, "docs/use.md")
+    assert len(found) == 8
+    lines = (user.folder / "test.en").read_text().splitlines()
+    assert len((user.folder / "out.de").read_text().splitlines()) == len(lines) == 33
+    assert "perplexity" in capsys.readouterr().out
+    monkeypatch.chdir(user.folder)
+    python = [text for kind, text in blocks((ROOT / "docs/use.md").read_text("utf-8")) if kind == "python"]
+    assert len(python) == 4
+    for text in python:
+        exec(compile(text, "docs/use.md", "exec"), {"__name__": "__main__"})
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 3 + 2 + 2 + 1

@@ -8,9 +8,9 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
@@ -59,6 +59,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="a JSON object a line: line, source, hypotheses (text, score, units)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    _take_sentences_anywhere(parser)
+
+
+def _take_sentences_anywhere(parser: argparse.ArgumentParser) -> None:
+    """Let sentences stand behind flags, too, and behind ``--`` even such as begin with a dash.
+
+    argparse itself takes all of a list of words from one place.
+    """
+    original = parser.parse_known_args
+
+    def parse_known_args(args: Sequence[str], namespace: Any = None) -> tuple[Any, list[str]]:
+        words, last = list(args), []
+        if "--" in words:
+            at = words.index("--")
+            words, last = words[:at], words[at + 1 :]
+        namespace, rest = original(words, namespace)
+        namespace.text = [*namespace.text, *(word for word in rest if not word.startswith("-")), *last]
+        return namespace, [word for word in rest if word.startswith("-")]
+
+    # argparse has no hook for it.
+    parser.parse_known_args = parse_known_args  # type: ignore[method-assign, assignment]
 
 
 def run(args: argparse.Namespace) -> None:

@@ -45,10 +45,10 @@ class FairseqBackend:
         tokens = [
             self._source.encode_line(source, add_if_not_exist=False, append_eos=True).long() for source in sources
         ]
-        lengths = torch.tensor([len(ids) for ids in tokens])
+        lengths = [len(ids) for ids in tokens]
         dataset = self._task.build_dataset_for_inference(tokens, lengths)
         # Stable, so that the same sentences make the same batches.
-        order = torch.argsort(lengths, stable=True).tolist()
+        order = sorted(range(len(lengths)), key=lengths.__getitem__)
         found: list[list[UnitHypothesis]] = [[] for _ in sources]
         for start in range(0, len(order), search.sentences):
             chosen = order[start : start + search.sentences]

@@ -201,6 +201,7 @@ def test_from_a_model_to_a_table(prepared, command, tmp_path):
     assert (out / "headlines" / "9.generated").read_text().count("\nH-") == 80
     assert "the headlines of length 9 are there already" in command("generate", work, "tiny", **decoding)[1]
     assert not list(out.rglob("*.part"))
+    assert_translate_gives_the_first_choices_of(out, work / "clean" / "test.source", command)
 
     if shutil.which("perl") is None:
         pytest.skip("there is no perl, which ROUGE-1.5.5 needs")
@@ -238,6 +239,20 @@ def test_from_a_model_to_a_table(prepared, command, tmp_path):
         "30.settings is missing; run fairseq-alone generate --lengths 30"
         in (command("evaluate", work, "tiny", lengths=30)[2])
     )
+
+
+def assert_translate_gives_the_first_choices_of(run_dir, source, command):
+    """Before they are re-ranked."""
+    expected = (run_dir / "headlines" / "9.first").read_text("utf-8")
+    assert expected.strip()
+    words = ["--input", source, "--output", run_dir / "hyp", "--beam", 2, "--desired-length", 9]
+    status, _, errors = command("translate", run_dir, *words)
+    assert status == 0, errors
+    assert (run_dir / "hyp").read_text("utf-8") == expected
+    status, _, errors = command("translate", run_dir, "Oil prices rose.")
+    assert status == 1
+    assert "error: --desired-length is missing: " in errors
+    assert errors.endswith("writes to a length, in characters\n")
 
 
 def training_words(options):

@@ -1,10 +1,12 @@
 """The recipe for translation end to end, on a corpus of a few hundred sentences."""
 
 import json
+import pickle
 
 import pytest
 from served import serve_fairseq, served_run_jobs
 
+import fairseq_alone
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli import main
 from fairseq_alone.cli.training_log import read_training_log
@@ -71,6 +73,7 @@ def test_from_raw_text_to_a_table(work, command, monkeypatch, tmp_path, capsys):
     assert "case:mixed" in scores["BLEU"]["signature"]
     assert len((run_dir / "test.hyp.de").read_text().split("\n")) == 34
     assert "nothing to do" in command("evaluate", work, "two").out
+    assert_translate_gives_the_hypotheses_of(run_dir, work / "clean/test.en", tmp_path)
 
     capsys.readouterr()
     assert main(["compare", str(run_dir), "--json"]) == 0
@@ -79,6 +82,16 @@ def test_from_raw_text_to_a_table(work, command, monkeypatch, tmp_path, capsys):
     assert row["BLEU"] == scores["BLEU"]
     assert main(["plot", str(run_dir), "--output", str(tmp_path / "curve.png")]) == 0
     assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def assert_translate_gives_the_hypotheses_of(run_dir, source, tmp_path):
+    """The command gives, line by line, what the evaluation scored; so does Python, after a pickle."""
+    expected = (run_dir / "test.hyp.de").read_text("utf-8")
+    assert len(set(expected.splitlines())) > 2
+    assert main(["translate", str(run_dir), "--input", str(source), "--output", str(tmp_path / "hyp")]) == 0
+    assert (tmp_path / "hyp").read_text("utf-8") == expected
+    translator = pickle.loads(pickle.dumps(fairseq_alone.load(run_dir)))
+    assert translator.translate(source.read_text("utf-8").splitlines()[:4]) == expected.splitlines()[:4]
 
 
 @pytest.mark.parametrize("embedding", ["conventional", "factorized", "alone_binary"])

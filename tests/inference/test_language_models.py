@@ -1,0 +1,108 @@
+"""Scores of text under language models, against fairseq-eval-lm and a plain loop."""
+
+import math
+import re
+
+import pytest
+import torch
+from fairseq_commands import fairseq
+
+import fairseq_alone
+from fairseq_alone.cli import main
+from fairseq_alone.errors import UserError
+from fairseq_alone.inference.language_model import LanguageModel, TextScore, perplexity
+
+pytestmark = pytest.mark.slow
+
+LINES = {
+    "train": ["a b c", "b c d e", "c d a", "e a b c d e f"] * 5,
+    "valid": ["a b"],
+    "test": ["a b c d", "f", "zzz a b", "b c d e a b c d e", "c"],
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lm")
+    for split, lines in LINES.items():
+        (folder / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
+    prefixes = [f"--{split}pref={folder / split}.txt" for split in LINES]
+    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder / "bin", "--workers", 1)
+    return folder / "bin"
+
+
+TRANSFORMER = ("--decoder-ffn-embed-dim", 16, "--decoder-attention-heads", 2, "--alone-inter-dim", 8)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("transformer_lm_alone", *TRANSFORMER), ("lstm_lm_conventional", "--decoder-hidden-size", 16)],
+    ids=lambda param: param[0],
+)
+def checkpoint(request, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param[0])
+    fairseq(
+        *("train", data, "--user-dir", "fairseq_alone", "--task", "language_modeling", "--arch", *request.param),
+        *("--decoder-embed-dim", 16, "--decoder-layers", 1, "--tie-embeddings", "decoder", "--tokens-per-sample", 12),
+        *("--decoder-out-embed-dim", 16) if "lstm" in request.param[0] else (),
+        *("--batch-size", 8, "--required-batch-size-multiple", 1, "--cpu", "--optimizer", "adam", "--lr", 0.1),
+        *("--num-workers", 0, "--save-dir", folder, "--max-update", 4, "--no-epoch-checkpoints"),
+    )
+    return folder / "checkpoint_last.pt"
+
+
+def test_the_perplexity_is_that_of_fairseq_eval_lm(data, checkpoint, capsys):
+    flags = ("--user-dir", "fairseq_alone", "--path", checkpoint, "--gen-subset", "test", "--cpu", "--num-workers", 0)
+    flags += ("--sample-break-mode", "eos", "--tokens-per-sample", 12, "--required-batch-size-multiple", 1)
+    done = fairseq("eval_lm", data, *flags)
+    log = done.stdout + done.stderr
+    (expected,) = re.findall(r"Perplexity: ([0-9.]+)", log)
+    (loss,) = re.findall(r"Loss \(base 2\): ([0-9.]+)", log)
+    model = LanguageModel.load(checkpoint, data=str(data))
+    scores = model.score(LINES["test"])
+    assert f"{perplexity(scores):.2f}" == expected
+    assert float(expected) > 1.5
+    units = [5, 2, 4, 10, 2]
+    assert [score.units for score in scores] == units
+    bits = -sum(score.log_probability for score in scores) / sum(units) / math.log(2)
+    assert bits == pytest.approx(float(loss), abs=6e-4)  # eval-lm prints three digits
+    source = data.parent / "test.txt"
+    assert main(["perplexity", str(checkpoint), "--data", str(data), "--input", str(source), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out == f"perplexity {expected} over 23 words and ends of lines\n"
+
+
+@torch.no_grad()
+def test_each_unit_has_the_probability_of_a_plain_loop(data, checkpoint):
+    model = fairseq_alone.load(checkpoint, data=data)
+    network, words = model._trained.model, model._trained.target_dictionary
+    for text, score in zip(LINES["test"], model.score(LINES["test"]), strict=True):
+        prefix, total = [words.eos()], 0.0
+        for word in [*(words.index(word) for word in text.split()), words.eos()]:
+            logits = network(torch.tensor([prefix]), src_lengths=torch.tensor([len(prefix)]))[0][0, -1]
+            total += float(logits.log_softmax(0)[word])
+            prefix.append(word)
+        assert score.log_probability == pytest.approx(total, abs=1e-4)
+
+
+def test_blank_and_long_texts_and_the_wrong_kind(data, checkpoint, caplog):
+    model = fairseq_alone.load(checkpoint, data=data)
+    assert model.score("") == model.score([" "])[0]
+    assert model.score("").units == 1
+    assert model.score([]) == []
+    if "transformer" in str(checkpoint):
+        limit = 11  # 12 positions, one for the symbol that begins
+        fits, long = model.score([" ".join("a" * limit), " ".join("a" * (limit + 1))])
+        assert not math.isnan(fits.log_probability)
+        assert math.isnan(long.log_probability)
+        assert (long.units, caplog.records[-1].getMessage()) == (
+            13,
+            "line 2 has 12 units, but the model takes 11: it has no score",
+        )
+    with pytest.raises(UserError, match="is for LanguageModel, not for Translator"):
+        fairseq_alone.Translator.load(str(checkpoint), data=data)
+
+
+def test_perplexity_of_scores():
+    assert TextScore(-2 * math.log(3), 2).perplexity == pytest.approx(3)
+    assert perplexity([TextScore(-math.log(2), 1), TextScore(math.nan, 7), TextScore(-math.log(8), 1)]) == 4
+    assert math.isnan(perplexity([]))
