@@ -27,13 +27,11 @@ def read_compact(path: str, text: TextSettings | None = None) -> TrainedModel:
     """
     contents = read_compact_file(path)
     metadata = contents.metadata
-    target = _dictionary(metadata["target_dictionary"])
-    # A dictionary that both languages share is there once.
-    source = (
-        None
-        if metadata["kind"] == "language_model"
-        else _dictionary(metadata.get("source_dictionary", metadata["target_dictionary"]))
-    )
+    source = target = _dictionary(metadata["target_dictionary"])
+    if metadata["kind"] == "language_model":
+        source = None
+    elif "source_dictionary" in metadata:  # else both languages share the one
+        source = _dictionary(metadata["source_dictionary"])
     config = json.loads(metadata["config"])
     model, task = build_model(path, config, contents.state_dict, source, target)
     decoding = Decoding(**json.loads(metadata["decoding"]))
