@@ -28,6 +28,7 @@ COMMANDS = {
     "download-wmt16": "download the English-German data of WMT16 (prepare --preset wmt16 does it itself)",
     "duc2004": "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe",
     "evaluate": "score a run of a recipe: BLEU and chrF, ROUGE and lengths, or perplexity; skip what is scored",
+    "export": "write a trained model for fairseq alone, CTranslate2, Hugging Face or TorchScript, or as a small file",
     "flags": "show the plugin's own flags of an architecture, criterion, optimizer or task, or all of them",
     "generate": "write headlines of the desired lengths for the test set, and re-rank them; skip what is there",
     "headlines": "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')",
@@ -44,7 +45,7 @@ COMMANDS = {
 }
 
 #: Those that start commands of fairseq, and say at once where there is none.
-_NEED_FAIRSEQ = ("demo", "evaluate", "generate", "language-models", "prepare", "train")
+_NEED_FAIRSEQ = ("demo", "evaluate", "export", "generate", "language-models", "prepare", "train")
 
 
 def build_parser(wanted: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:

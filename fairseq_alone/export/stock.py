@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.inference.trained_model import TrainedModel, build_model, flags_of_architecture
+from fairseq_alone.inference.trained_model import OTHER_SETTINGS, TrainedModel, build_model, flags_of_architecture
 
 if TYPE_CHECKING:
     from fairseq.models import BaseFairseqModel
 
 # Stock fairseq's name of the network behind each of ours, by how the name begins.
 _NETWORKS = (("transformer_lm", "transformer_lm"), ("lstm_lm", "lstm_lm"), ("transformer", "transformer"))
-
-_SHARING = ("share_all_embeddings", "share_decoder_input_output_embed", "merge_src_tgt_embed")
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,12 @@ def stock_model(trained: TrainedModel) -> StockModel:
     model: Any = trained.model
     settings = _stock_settings(trained, network)
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    for name in [name for name in state if _is_embedding(name)]:
-        del state[name]
-    if network == "lstm_lm":
-        state = _lstm_names(state) | _lstm_embeddings(model.decoder, settings)
-    else:
-        state |= _transformer_embeddings(model, network)
+    if trained.model_name != network:
+        state = {name: tensor for name, tensor in state.items() if not _is_embedding(name)}
+        if network == "lstm_lm":
+            state |= _lstm_embeddings(model.decoder, settings)
+        else:
+            state |= _transformer_embeddings(model, network)
     task = {**trained.config["task"]}
     if task["_name"] == "headline_generation":
         task["_name"] = "translation"
@@ -85,14 +83,30 @@ def _network(trained: TrainedModel) -> str:
 
 
 def _stock_settings(trained: TrainedModel, network: str) -> dict[str, Any]:
-    known = flags_of_architecture(network)
+    known = flags_of_architecture(network) | set(OTHER_SETTINGS)
     own = trained.config["model"]
     settings = {name: value for name, value in own.items() if name in known}
-    # fairseq's build_model looks for _name first, and its LSTM language model for a criterion.
+    # fairseq's build_model looks for _name first.
     settings |= {"arch": network, "_name": network}
-    if network == "lstm_lm":
+    if network == "lstm_lm" and trained.model_name != network:
+        # It asks whether the output layer is adaptive; ours is not, and may have had a criterion of this package.
         settings["criterion"] = "cross_entropy"
-    return settings
+    return _of_dataclass(network, settings)
+
+
+def _of_dataclass(network: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that fairseq checks by a dataclass have only its fields, of their types."""
+    from fairseq.models import MODEL_DATACLASS_REGISTRY
+
+    if network not in MODEL_DATACLASS_REGISTRY:
+        return settings
+    defaults = vars(MODEL_DATACLASS_REGISTRY[network]())
+    kept = {name: value for name, value in settings.items() if name in defaults or name == "arch"}
+    for name, value in kept.items():
+        # The architectures of the command line say False where the field is a number.
+        if isinstance(value, bool) and type(defaults.get(name)) is int:
+            kept[name] = int(value)
+    return kept
 
 
 def _is_embedding(name: str) -> bool:
@@ -137,11 +151,6 @@ def _output_rows(projection: Any, embed_tokens: Any, table: Any) -> Tensor:
 
 def _lstm_embeddings(decoder: Any, settings: dict[str, Any]) -> dict[str, Tensor]:
     """Input and output tables. Stock fairseq scales no word vectors, so a scale goes into the input table."""
-    from fairseq_alone.models.lstm_decoder import LSTMLanguageModelDecoder
-
-    if not isinstance(decoder, LSTMLanguageModelDecoder):  # stock fairseq's own
-        own = ("embed_tokens.", "fc_out.")
-        return {f"decoder.{n}": t.detach() for n, t in decoder.state_dict().items() if n.startswith(own)}
     embedding: Any = decoder.embed_tokens
     rows = _matrix(embedding)
     scale: float = decoder.embedding_scale
@@ -154,7 +163,3 @@ def _lstm_embeddings(decoder: Any, settings: dict[str, Any]) -> dict[str, Tensor
         "decoder.fc_out.weight": output,
         "decoder.fc_out.bias": output.new_zeros(output.size(0)),
     }
-
-
-def _lstm_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in state.items() if ".fc_out." not in name}

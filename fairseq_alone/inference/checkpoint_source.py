@@ -56,11 +56,14 @@ def read_checkpoint(
     cfg = checkpoint.get("cfg")
     if cfg is None:
         raise UserError(f"{path}: was written before fairseq 0.10; load and save it with a newer fairseq first")
-    config = plain_config(cfg["model"], cfg["task"])
+    config = plain_config(cfg["model"], cfg["task"], cfg.get("criterion"))
     kind = _KINDS.get(config["task"]["_name"])
     if kind is None:
         raise UserError(f"{path}: the task {config['task']['_name']} cannot be used here")
-    source, target = read_dictionaries(path, config["task"], data or _data_of(cfg["task"]), kind)
+    data = data or _data_of(cfg["task"])
+    if kind != "language_model":
+        _infer_languages(config["task"], data)
+    source, target = read_dictionaries(path, config["task"], data, kind)
     model, task = build_model(path, config, checkpoint["model"], source, target)
     langs = (config["task"].get("source_lang"), config["task"].get("target_lang"))
     text = text or TextSettings()
@@ -93,6 +96,16 @@ def read_dictionaries(
             raise UserError(f"{os.path.join(data, name)}: there is no such file; --data must be the binarised data")
     dictionaries = [Dictionary.load(str(Path(data, name))) for name in names]
     return (None, dictionaries[0]) if kind == "language_model" else (dictionaries[0], dictionaries[1])
+
+
+def _infer_languages(task: dict[str, Any], data: str | None) -> None:
+    """Fill in the languages, as fairseq does: it does not write down those that it has inferred itself."""
+    from fairseq.data.data_utils import infer_language_pair
+
+    if data and os.path.isdir(data) and None in (task.get("source_lang"), task.get("target_lang")):
+        inferred = infer_language_pair(data)
+        for side, lang in zip(("source_lang", "target_lang"), inferred, strict=True):
+            task[side] = task.get(side) or lang
 
 
 def _data_of(task: Any) -> str | None:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 #: What a model does.
 Kind = Literal["translation", "headlines", "language_model"]
 
-# Settings that models read though no flag of theirs has the name: those of tasks.
-_TASK_SETTINGS = ("max_source_positions", "max_target_positions", "tokens_per_sample")
+#: Settings that models read though no flag of theirs has the name: those of tasks, and whether an LSTM language model
+#: has an adaptive output layer.
+OTHER_SETTINGS = ("max_source_positions", "max_target_positions", "tokens_per_sample", "criterion")
 _TASK_FLAGS = (
     *("source_lang", "target_lang", "left_pad_source", "left_pad_target", "truncate_source"),
     *("max_source_positions", "max_target_positions", "tokens_per_sample", "add_bos_token", "sample_break_mode"),
 )
+# Those that change what fairseq's criterions say of a trained model.
+_CRITERION_FLAGS = ("_name", "label_smoothing", "report_accuracy", "ignore_prefix_size", "sentence_avg")
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ class TrainedModel:
         kind: what it does.
         model: fairseq's model, built and loaded.
         task: fairseq's task, with the dictionaries.
-        config: the settings that build both, as plain values: ``{"model": {...}, "task": {...}}``.
+        config: the settings that build both, as plain values: ``{"model": {...}, "task": {...}}``; with
+            ``"criterion"`` where it is known.
         source_dictionary: None for a language model.
         target_dictionary: of the words that it writes.
         text: how text is split.
@@ -172,31 +176,29 @@ def build_task(
     return task_class(flags, source_dictionary, target_dictionary)
 
 
-def plain_config(model: Any, task: Any) -> dict[str, dict[str, Any]]:
-    """The settings of a checkpoint that building its model needs, as JSON values; no folders, nothing of the training.
+def plain_config(model: Any, task: Any, criterion: Any = None) -> dict[str, dict[str, Any]]:
+    """The settings of a checkpoint that building its model needs, as JSON values; no folders, nothing of the training
+    but its criterion, which fairseq-validate computes.
 
     Args:
         model: ``cfg["model"]``: a Namespace or a DictConfig.
         task: ``cfg["task"]``, likewise.
+        criterion: ``cfg["criterion"]``, likewise; None if it is not known.
     """
-    from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY
-
     settings = _plain(model)
     architecture = str(settings.get("arch") or settings.get("_name"))
     known = flags_of_architecture(architecture)
     known -= _training_only()
-    kept = {name: value for name, value in settings.items() if name in known or name in _TASK_SETTINGS}
-    model_name = ARCH_MODEL_NAME_REGISTRY.get(architecture)
-    # fairseq knows models by the name that goes with their dataclass, the others by their architecture.
+    kept = {name: value for name, value in settings.items() if name in known or name in OTHER_SETTINGS}
+    # fairseq's build_model takes the name of an architecture there, and none of a model.
     kept |= {"arch": architecture, "_name": settings.get("_name") or architecture}
-    if model_name in MODEL_DATACLASS_REGISTRY:
-        kept["_name"] = model_name
-    if model_name == "lstm_lm":
-        # Its build_model looks for adaptive_loss.
-        kept["criterion"] = settings.get("criterion") or "cross_entropy"
     task_settings = _plain(task)
     task_flags = {name: task_settings[name] for name in _TASK_FLAGS if name in task_settings}
-    return {"model": kept, "task": {"_name": task_settings.get("_name") or settings.get("task"), **task_flags}}
+    task_name = task_settings.get("_name") or settings.get("task")
+    config = {"model": kept, "task": {"_name": task_name, **task_flags}}
+    if criterion:
+        config["criterion"] = {name: value for name, value in _plain(criterion).items() if name in _CRITERION_FLAGS}
+    return config
 
 
 def _plain(settings: Any) -> dict[str, Any]:

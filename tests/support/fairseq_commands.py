@@ -47,6 +47,11 @@ def fairseq(tool: str, *arguments, standard_input: str = "", check: bool = True)
     return succeeded(done) if check else done
 
 
+def stock_fairseq(tool: str, *arguments, standard_input: str = "") -> subprocess.CompletedProcess:
+    """Like :func:`fairseq` where this package is not installed."""
+    return succeeded(_SERVER.run("without_package", [tool, *map(str, arguments)], standard_input))
+
+
 def run_together(module: str, processes: list[list]) -> list[subprocess.CompletedProcess]:
     """Run ``module.cli_main()`` in several processes at once, which may wait for each other.
 

@@ -19,7 +19,7 @@ _LAYERS = {
     "lstm_lm": ["--decoder-embed-dim=8", "--decoder-hidden-size=6", "--decoder-layers=2"],
 }
 # Where the size of the family's default is too large.
-_FAMILIES = {**SIZES, "codes": ["--codes-num-codebooks=2", "--codes-codebook-size=4"]}
+_FAMILIES = {**SIZES, "codes": ["--codes-num-codebooks=2", "--codes-codebook-size=8"]}
 
 
 def toy_trained(arch: str, *flags, vocabulary=20, target_vocabulary=None, task=None, seed=1) -> TrainedModel:
