@@ -83,6 +83,9 @@ def describe(trained: TrainedModel, options: BundleOptions) -> dict[str, Any]:
         "architecture": trained.architecture,
         "quantization": options.quantization,
         "embedding_quantization": options.embedding_quantization or options.quantization,
+        "rounded": compact_export.rounded(
+            trained, options.quantization, options.embedding_quantization or options.quantization
+        ),
         "text": text,
         "decoding": asdict(trained.decoding),
         "scores": {name: value for name, value in trained.scores.items() if name not in _NOT_PASSED_ON},

@@ -33,7 +33,7 @@ _CALLS = {
 }
 
 _NUMBERS = {
-    "fp32": "float32, which is exact",
+    "fp32": "float32",
     "fp16": "float16",
     "int8": "whole numbers of 8 bits with a scale for each row",
     "int4": "whole numbers of 4 bits with a scale for each 32",
@@ -93,6 +93,8 @@ def _sizes(description: dict[str, Any], sizes: dict[str, int]) -> str:
     numbers = (
         f"Its numbers are {body}." if body == embedding else f"Its numbers are {body}; the embedding's {embedding}."
     )
+    if description["rounded"]:
+        numbers += f" Since the training they were rounded to {' and '.join(description['rounded'])}."
     return f"{_table(('model.safetensors', 'bytes'), rows)}\n\n{numbers}"
 
 
@@ -134,8 +136,7 @@ def _results(description: dict[str, Any]) -> list[str]:
     if not rows:
         return ["Nothing was measured."]
     said = "Of the test set of the recipe that trained the model"
-    exact = description["quantization"] == description["embedding_quantization"] == "fp32"
-    said += ", decoded as above." if exact else ", decoded as above with the numbers of the training, before rounding."
+    said += ", decoded as above with the numbers of the training, before rounding." if description["rounded"] else "."
     return [said, _table(("score", "value"), rows)]
 
 

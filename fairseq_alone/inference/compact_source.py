@@ -37,7 +37,8 @@ def read_compact(path: str, text: TextSettings | None = None) -> TrainedModel:
     decoding = Decoding(**json.loads(metadata["decoding"]))
     settings = _text(path, json.loads(metadata["text"]), text)
     kind: Any = metadata["kind"]
-    return TrainedModel(path, kind, model, task, config, source, target, settings, decoding)
+    rounded = tuple(json.loads(metadata["rounded"]))
+    return TrainedModel(path, kind, model, task, config, source, target, settings, decoding, rounded=rounded)
 
 
 def _dictionary(text: str) -> Dictionary:

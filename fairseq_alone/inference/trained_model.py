@@ -89,6 +89,7 @@ class TrainedModel:
         text: how text is split.
         decoding: defaults of the search.
         scores: what was measured of it, as ``scores.json`` has it; empty if nothing was.
+        rounded: the types that its tensors were rounded to since the training, for example ``("int8",)``.
     """
 
     path: str
@@ -101,6 +102,7 @@ class TrainedModel:
     text: TextSettings = field(default_factory=TextSettings)
     decoding: Decoding = field(default_factory=Decoding)
     scores: dict[str, Any] = field(default_factory=dict)
+    rounded: tuple[str, ...] = ()
 
     @property
     def architecture(self) -> str:

@@ -100,6 +100,8 @@ def test_the_card(written):
     assert "From two books." in card
     assert "| BLEU (nrefs:1|case:mixed) | 30.92 |" in card
     assert "See the file LICENSE." in card
+    assert "Its numbers are float32.\n" in card
+    assert "rounding" not in card
     assert re.search(rf"\| together +\| +{(written / 'model.safetensors').stat().st_size:,} \|", card)
     assert "A sentence may have at most 39 subwords" in card
     assert (written / "LICENSE").read_text() == "MIT\n"
@@ -140,6 +142,10 @@ def test_a_bundle_of_a_bundle(written, tmp_path, capsys):
     licence.write_text("Mine.\n")
     assert main(["bundle", small, again, "--licence", str(licence), "--note", "Smaller.", "--quiet"]) == 0
     assert decoded(open_model(again)) == decoded(open_model(small))
+    assert open_model(again).rounded == ("int8",)
+    card = (tmp_path / "again/README.md").read_text()
+    assert "Its numbers are float32. Since the training they were rounded to int8." in card
+    assert "before rounding" in card
     assert (tmp_path / "again/LICENSE").read_text() == "Mine.\n"
     assert "Smaller." in (tmp_path / "again/README.md").read_text()
 
