@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_alone import __version__
-from fairseq_alone.errors import UserError
 from fairseq_alone.export import compact_export
 from fairseq_alone.export.manifest import write_manifest
 from fairseq_alone.export.model_card import model_card
 from fairseq_alone.export.targets import ExportOptions
 from fairseq_alone.files import folder_replaced_on_success
+from fairseq_alone.inference.text_pipeline import subwords_missing
 from fairseq_alone.inference.trained_model import TrainedModel
 from fairseq_alone.modules.compact_file import compact_bytes
 
@@ -55,8 +55,7 @@ def write_bundle(trained: TrainedModel, output: str, options: BundleOptions) -> 
             is not finite.
     """
     if trained.text.subword_model is None and trained.text.subwords != "none":
-        flag = "--bpe-codes" if trained.text.subwords == "subword-nmt" else "--sentencepiece"
-        raise UserError(f"{trained.path}: does not hold its subwords ({trained.text.subwords}); give {flag} FILE")
+        raise subwords_missing(trained.text, trained.path)
     with folder_replaced_on_success(output) as temporary:
         folder = Path(temporary)
         quantization = ExportOptions(options.quantization, options.embedding_quantization)

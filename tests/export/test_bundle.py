@@ -19,6 +19,7 @@ from fairseq_alone.export.bundle import BundleOptions, write_bundle
 from fairseq_alone.inference.backend import Search
 from fairseq_alone.inference.fairseq_backend import FairseqBackend
 from fairseq_alone.inference.opening import open_model
+from fairseq_alone.inference.text_pipeline import TextPipeline
 from fairseq_alone.inference.trained_model import Decoding, TextSettings
 
 CODES = b"#version: 0.2\nw 1\n"
@@ -50,6 +51,10 @@ def copy(written, tmp_path):
     import shutil
 
     return shutil.copytree(written, tmp_path / "copy")
+
+
+def pipeline(trained):
+    return TextPipeline(trained.text, trained.path)
 
 
 def decoded(trained, **search):
@@ -256,5 +261,7 @@ def test_refusals(written, tmp_path, capsys):
         assert sentence in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     # A compact file does not hold its subwords.
-    with pytest.raises(UserError, match=r"does not hold its subwords \(subword-nmt\); give --bpe-codes FILE"):
-        write_bundle(open_model(str(written / "model.safetensors")), str(tmp_path / "new"), BundleOptions())
+    trained = open_model(str(written / "model.safetensors"))
+    for use in (lambda: write_bundle(trained, str(tmp_path / "new"), BundleOptions()), lambda: pipeline(trained)):
+        with pytest.raises(UserError, match=r"does not hold its subwords \(subword-nmt\); give --bpe-codes FILE"):
+            use()
