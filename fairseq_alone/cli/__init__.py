@@ -20,6 +20,7 @@ from fairseq_alone.errors import UserError
 #: The subcommands, and what each does in one line. They stand here so that ``--help`` imports none of them.
 COMMANDS = {
     "average": "average the tensors of checkpoints of one model",
+    "bundle": "write a folder with all that the use of a trained model needs: model, subwords, card, checksums",
     "characters": "split text into one token a character, '▁' for the space; --join puts the words together again",
     "check-corpus": "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them",
     "compare": "compare trainings: parameters, checkpoint size, perplexity, BLEU, time, sample translations",

@@ -124,8 +124,8 @@ def _verify(
         hidden = True if args.quiet else None
         with tqdm(total=total, desc="verifying", unit="sentence", disable=hidden, leave=False) as bar:
             found = verify_translation(trained, target.open_backend(trained, output), sentences, bar.update)
-    # A format may have another type than float32 where none is given.
-    problem = concern(found, args.quantization or getattr(target, "DEFAULT", None))
+    # The type that a format has of its own accord.
+    problem = concern(found, args.quantization or getattr(target, "DEFAULT_QUANTIZATION", None))
     if problem:
         print(f"fairseq-alone export: warning: {args.output}: {problem}", file=sys.stderr)
     return found

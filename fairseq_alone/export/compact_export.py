@@ -32,7 +32,7 @@ OPTIONS = ("quantization", "embedding_quantization")
 IS_FILE = True
 
 #: What a file has that is written without ``--quantization``.
-DEFAULT = "fp16"
+DEFAULT_QUANTIZATION = "fp16"
 
 _PLACES = ("encoder.embed_tokens", "decoder.embed_tokens", "decoder.output_embedding")
 
@@ -44,14 +44,16 @@ def write(trained: TrainedModel, output: Path, options: ExportOptions) -> None:
         if value is not None and value not in QUANTIZATIONS:
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"{flag} must be one of {', '.join(QUANTIZATIONS)} for a compact file, got {value}")
+    quantization = options.quantization or DEFAULT_QUANTIZATION
+    embedding = options.embedding_quantization or quantization
+    metadata = {**model_metadata(trained), "rounded": _json(rounded(trained, quantization, embedding))}
     with replaced_on_success(str(output)) as part:
-        write_compact_file(
-            part,
-            trained.model.state_dict(),
-            model_metadata(trained),
-            options.quantization or DEFAULT,
-            options.embedding_quantization,
-        )
+        write_compact_file(part, trained.model.state_dict(), metadata, quantization, embedding)
+
+
+def rounded(trained: TrainedModel, *quantizations: str) -> list[str]:
+    """All types that tensors are rounded to, once they are stored in these: nothing undoes an earlier rounding."""
+    return sorted({*trained.rounded, *quantizations} - {"fp32"})
 
 
 def open_backend(trained: TrainedModel, output: Path) -> Backend:

@@ -27,19 +27,18 @@ def read_compact(path: str, text: TextSettings | None = None) -> TrainedModel:
     """
     contents = read_compact_file(path)
     metadata = contents.metadata
-    target = _dictionary(metadata["target_dictionary"])
-    # A dictionary that both languages share is there once.
-    source = (
-        None
-        if metadata["kind"] == "language_model"
-        else _dictionary(metadata.get("source_dictionary", metadata["target_dictionary"]))
-    )
+    source = target = _dictionary(metadata["target_dictionary"])
+    if metadata["kind"] == "language_model":
+        source = None
+    elif "source_dictionary" in metadata:  # else both languages share the one
+        source = _dictionary(metadata["source_dictionary"])
     config = json.loads(metadata["config"])
     model, task = build_model(path, config, contents.state_dict, source, target)
     decoding = Decoding(**json.loads(metadata["decoding"]))
     settings = _text(path, json.loads(metadata["text"]), text)
     kind: Any = metadata["kind"]
-    return TrainedModel(path, kind, model, task, config, source, target, settings, decoding)
+    rounded = tuple(json.loads(metadata["rounded"]))
+    return TrainedModel(path, kind, model, task, config, source, target, settings, decoding, rounded=rounded)
 
 
 def _dictionary(text: str) -> Dictionary:

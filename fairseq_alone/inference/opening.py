@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.export.manifest import is_bundle
+from fairseq_alone.inference.bundle_source import read_bundle
 from fairseq_alone.inference.checkpoint_source import read_checkpoint
 from fairseq_alone.inference.compact_source import read_compact
 from fairseq_alone.inference.run_source import is_run, read_run
@@ -41,6 +43,8 @@ def open_model(path: str, given: Given | None = None) -> TrainedModel:
     given = given or Given()
     if is_run(path):
         return read_run(path)
+    if is_bundle(path):
+        return read_bundle(path)
     if os.path.isfile(path) and is_safetensors(path):
         return read_compact(path, given.text)
     if os.path.isfile(path):

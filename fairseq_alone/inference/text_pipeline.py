@@ -40,7 +40,15 @@ class TextPipeline:
         return self._join(units)
 
 
+def subwords_missing(settings: TextSettings, path: str) -> UserError:
+    """The sentence for a model whose subwords are known by their kind only, as those of a compact file are."""
+    flag = "--bpe-codes" if settings.subwords == "subword-nmt" else "--sentencepiece"
+    return UserError(f"{path}: does not hold its subwords ({settings.subwords}); give {flag} FILE")
+
+
 def _splitter(settings: TextSettings, path: str) -> Callable[[str], str]:
+    if settings.subwords != "none" and settings.subword_model is None:
+        raise subwords_missing(settings, path)
     steps: list[Callable[[str], str]] = []
     if settings.tokenizer == "moses":
         from sacremoses import MosesTokenizer

@@ -91,6 +91,7 @@ class TrainedModel:
         text: how text is split.
         decoding: defaults of the search.
         scores: what was measured of it, as ``scores.json`` has it; empty if nothing was.
+        rounded: the types that its tensors were rounded to since the training, for example ``("int8",)``.
     """
 
     path: str
@@ -103,6 +104,7 @@ class TrainedModel:
     text: TextSettings = field(default_factory=TextSettings)
     decoding: Decoding = field(default_factory=Decoding)
     scores: dict[str, Any] = field(default_factory=dict)
+    rounded: tuple[str, ...] = ()
 
     @property
     def architecture(self) -> str:
@@ -187,21 +189,13 @@ def plain_config(model: Any, task: Any, criterion: Any = None) -> dict[str, dict
         task: ``cfg["task"]``, likewise.
         criterion: ``cfg["criterion"]``, likewise; None if it is not known.
     """
-    from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY
-
     settings = _plain(model)
     architecture = str(settings.get("arch") or settings.get("_name"))
     known = flags_of_architecture(architecture)
     known -= _training_only()
     kept = {name: value for name, value in settings.items() if name in known or name in OTHER_SETTINGS}
-    model_name = ARCH_MODEL_NAME_REGISTRY.get(architecture)
-    # fairseq knows models by the name that goes with their dataclass, the others by their architecture.
+    # fairseq's build_model takes the name of an architecture there, and none of a model.
     kept |= {"arch": architecture, "_name": settings.get("_name") or architecture}
-    if model_name in MODEL_DATACLASS_REGISTRY:
-        kept["_name"] = model_name
-    if model_name == "lstm_lm":
-        # Its build_model looks for adaptive_loss.
-        kept["criterion"] = settings.get("criterion") or "cross_entropy"
     task_settings = _plain(task)
     task_flags = {name: task_settings[name] for name in _TASK_FLAGS if name in task_settings}
     task_name = task_settings.get("_name") or settings.get("task")
