@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from forms import FORMS, Form, model_bytes, write
 from picture import draw
@@ -25,6 +26,7 @@ from fairseq_alone.cli.score import corpus_scores
 from fairseq_alone.inference.opening import open_model
 from fairseq_alone.inference.text_pipeline import TextPipeline
 from fairseq_alone.inference.trained_model import TrainedModel
+from fairseq_alone.modules.compact_file import compact_bytes
 from fairseq_alone.text_files import read_lines, write_json
 
 HERE = Path(__file__).parent
@@ -99,6 +101,7 @@ def rows_of_model(work: Path, run: str, folder: Path, bar: tqdm) -> list[dict]:
                 "form": name,
                 "bytes": model_bytes(path),
                 "embedding_bytes": embedding_bytes(trained, form, path),
+                "table_bytes": table_bytes(trained),
                 "BLEU": scores["BLEU"]["score"],
                 "chrF": scores["chrF"]["score"],
                 "signature": scores["BLEU"]["signature"],
@@ -122,14 +125,20 @@ def embedding_bytes(trained: TrainedModel, form: Form, path: Path) -> int | None
     """Of a compact file; other forms do not tell."""
     if form.target != "compact":
         return None
-    from fairseq_alone.modules.compact_file import group_bytes
+    return compact_bytes(str(path))["embedding"]
 
-    return group_bytes(str(path))["embedding"]
+
+def table_bytes(trained: TrainedModel) -> int:
+    """Of the float32 table that this embedding stands for: one, as the models here are tied three ways."""
+    model: Any = trained.model
+    return 4 * model.decoder.output_projection.weight.numel()
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: one row for each form of each model."""
-    lines = [["model", "form", "MB", "BLEU", "chrF", "the same", "sentences/s, 32", "1", "load, s", "memory, MB"]]
+    """Markdown: one row for each form of each model. The embedding's size is that of the float32 table = 1."""
+    lines = [
+        ["model", "form", "MB", "embedding", "BLEU", "chrF", "same", "sentences/s, 32", "1", "load, s", "memory, MB"]
+    ]
     for row in rows:
         alone = row.get("sentences_per_second_alone")
         lines.append(
@@ -137,6 +146,7 @@ def table(rows: list[dict]) -> str:
                 MODELS[row["model"]][0],
                 FORMS[row["form"]].title,
                 f"{row['bytes'] / 1e6:.2f}",
+                f"{row['embedding_bytes'] / row['table_bytes']:.4f}" if row["embedding_bytes"] else "",
                 f"{row['BLEU']:.2f}",
                 f"{row['chrF']:.2f}",
                 f"{row['same_hypotheses']:,}",
