@@ -30,39 +30,31 @@ def test_a_training_of_hydra(data, tmp_path, capsys):
     assert "nll_loss" in done.stdout + done.stderr
 
 
+def test_half_precision_with_a_moving_average(data, tmp_path, capsys):
+    half = ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale", 2]
+    pre_norm = ["--encoder-normalize-before", "--decoder-normalize-before"]
+    train(data, tmp_path, "--share-all-embeddings", "--no-epoch-checkpoints", "--store-ema", *half, *pre_norm)
+    verified(tmp_path / "checkpoint_last.pt", tmp_path / "out", data, capsys)
+
+
 @pytest.mark.parametrize(
-    "flags",
+    ("arch", "flags"),
     [
-        ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale", 2],
-        ["--store-ema", "--encoder-normalize-before", "--decoder-normalize-before"],
+        ("transformer_lm_gpt", ["--decoder-ffn-embed-dim=16", "--decoder-attention-heads=2"]),
+        ("lstm_lm", ["--decoder-hidden-size=16"]),
     ],
-    ids=["fp16", "ema"],
 )
-def test_half_precision_and_moving_averages(flags, data, tmp_path, capsys):
-    train(data, tmp_path, "--share-all-embeddings", "--no-epoch-checkpoints", *flags)
-    verified(tmp_path / "checkpoint_last.pt", tmp_path / "out", data, capsys)
-
-
-@pytest.mark.parametrize("arch", ["transformer_lm_gpt", "transformer_iwslt_de_en", "lstm_lm"])
-def test_trainings_of_stock_fairseq(arch, data, tmp_path, capsys):
-    sizes = ["--decoder-embed-dim=16", "--decoder-layers=1"]
-    if arch.startswith("lstm"):
-        sizes += ["--decoder-hidden-size=16"]
-    else:
-        sizes += ["--decoder-ffn-embed-dim=16", "--decoder-attention-heads=2"]
-    if "_lm" in arch:
-        sizes += ["--task=language_modeling", "--tokens-per-sample=50"]
-        folder = tmp_path / "text"
-        folder.mkdir()
-        for split in ("train", "valid"):
-            for suffix in ("bin", "idx"):
-                (folder / f"{split}.{suffix}").symlink_to(data / f"{split}.en-de.en.{suffix}")
-        (folder / "dict.txt").symlink_to(data / "dict.en.txt")
-        data = folder
-    else:
-        sizes += ["--encoder-embed-dim=16", "--encoder-layers=1", "--share-all-embeddings"]
+def test_language_models_of_stock_fairseq(arch, flags, data, tmp_path, capsys):
+    text = tmp_path / "text"
+    text.mkdir()
+    for split in ("train", "valid"):
+        for suffix in ("bin", "idx"):
+            (text / f"{split}.{suffix}").symlink_to(data / f"{split}.en-de.en.{suffix}")
+    (text / "dict.txt").symlink_to(data / "dict.en.txt")
     fairseq(
-        *("train", data, "--arch", arch, *sizes, "--optimizer=adam", "--max-tokens=400", "--cpu", "--num-workers=0"),
-        *("--max-update=2", "--save-dir", tmp_path, "--no-epoch-checkpoints", "--criterion=cross_entropy"),
+        *("train", text, "--task=language_modeling", "--tokens-per-sample=50", "--arch", arch, *flags),
+        *("--decoder-embed-dim=16", "--decoder-layers=1", "--optimizer=adam", "--max-tokens=400", "--cpu"),
+        *("--num-workers=0", "--required-batch-size-multiple=1", "--max-update=2", "--no-epoch-checkpoints"),
+        *("--save-dir", tmp_path, "--criterion=cross_entropy"),
     )
-    verified(tmp_path / "checkpoint_last.pt", tmp_path / "out", data, capsys)
+    verified(tmp_path / "checkpoint_last.pt", tmp_path / "out", text, capsys)
