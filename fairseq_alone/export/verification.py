@@ -48,8 +48,8 @@ class Verification:
         sentences: how many were compared.
         equal: how many had the same best hypothesis; of a language model, how many texts had no unit whose
             log-probability differed by more than 0.001.
-        largest_score_difference: between the scores of the best hypotheses, in nats; of a language model, between the
-            log-probabilities of a unit.
+        largest_score_difference: between the scores of equal hypotheses, in nats, 0 if there are none; of a language
+            model, between the log-probabilities of a unit.
     """
 
     sentences: int
@@ -121,11 +121,9 @@ def verify_translation(
             original.decode(sentences, search, progress), exported.decode(sentences, search, progress), strict=True
         )
     ]
-    return Verification(
-        len(pairs),
-        sum(first.units == second.units for first, second in pairs),
-        max(abs(first.score - second.score) for first, second in pairs),
-    )
+    # Scores of different hypotheses say nothing about rounding.
+    differences = [abs(first.score - second.score) for first, second in pairs if first.units == second.units]
+    return Verification(len(pairs), len(differences), max(differences, default=0.0))
 
 
 def verify_scores(trained: TrainedModel, exported: Scorer, texts: Sequence[str] | None = None) -> Verification:
