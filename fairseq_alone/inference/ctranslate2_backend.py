@@ -239,7 +239,8 @@ def _ranked(
     """The hypotheses of a sentence, best first: as fairseq, cut ones only where too few have ended."""
     rated = [(scores.get((position, rank), one[1]), one) for rank, one in enumerate(found)]
     rated.sort(key=lambda pair: -pair[0])
-    ended = [pair for pair in rated if not _is_cut(pair[1])][:beam]
+    # The first that ended come first, as long as there is room.
+    ended = sorted((pair for pair in rated if not _is_cut(pair[1])), key=lambda pair: len(pair[1][0]))[:beam]
     cut = [pair for pair in rated if _is_cut(pair[1])][: beam - len(ended)]
     best = sorted(ended + cut, key=lambda pair: -pair[0])
     return [UnitHypothesis(_text(units), score) for score, (units, _) in best]
