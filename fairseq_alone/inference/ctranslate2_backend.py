@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -127,13 +128,13 @@ class CTranslate2Backend(_Loaded):
         longest = max(map(len, sources)) + 1
         # As fairseq counts: the longest sentence of the batch gives the limit of all, the end symbol comes on top.
         steps = min(int(search.max_len_a * longest + search.max_len_b), self._settings.max_output_length - 1)
-        limits: dict[str, Any] = {"max_decoding_length": steps, "min_decoding_length": 0}
-        found = self._search(sources, search, limits)
-        # fairseq forbids padding and an empty output after the softmax, CTranslate2 before it, which changes all scores
-        # a little. So nothing is forbidden unless it matters, and then the scores are computed apart.
-        again = [position for position, best in enumerate(found) if any(map(_is_forbidden, best))]
+        limits: dict[str, Any] = {"max_decoding_length": steps, "min_decoding_length": 1}
+        found = self._with_true_scores(sources, self._search(sources, search, limits), search.lenpen)
+        # fairseq forbids padding after the softmax, CTranslate2 before it, which changes the scores of every step a
+        # little. So it is forbidden only where it matters, and then the scores are computed apart.
+        again = [position for position, best in enumerate(found) if any(PAD in units for units, _ in best)]
         if again:
-            limits |= {"min_decoding_length": 1, "suppress_sequences": [[PAD]]}
+            limits["suppress_sequences"] = [[PAD]]
             for position, best in zip(again, self._search([sources[p] for p in again], search, limits), strict=True):
                 found[position] = best
         # Hypotheses that were cut at the limit get the end symbol and its probability, as fairseq gives it.
@@ -173,6 +174,22 @@ class CTranslate2Backend(_Loaded):
             **limits,
         )
         return [list(zip(result.hypotheses, result.scores, strict=True)) for result in results]
+
+    def _with_true_scores(
+        self, sources: list[list[str]], found: list[list[_Found]], lenpen: float
+    ) -> list[list[_Found]]:
+        """Undo what forbidding an empty output did to the scores.
+
+        fairseq forbids the end symbol of the first step after the softmax. CTranslate2 does so before it, which adds
+        the same number, ``-log(1 - p)``, to the sums of all hypotheses of a sentence: the search goes the same way.
+        """
+        first = self._loaded.score_batch(sources, [[]] * len(sources), max_input_length=0)
+        # In 16 bits a probability of 1 is possible.
+        changes = [math.log(max(-math.expm1(result.log_probs[0]), 1e-9)) for result in first]
+        return [
+            [(units, score + change / len(units) ** lenpen) for units, score in best]
+            for best, change in zip(found, changes, strict=True)
+        ]
 
     def _scores(
         self, sources: list[list[str]], found: list[list[_Found]], wrong: list[tuple[int, int]], lenpen: float
@@ -223,10 +240,6 @@ class CTranslate2Scorer(_Loaded):
 def _source_units(source: str) -> list[str]:
     # For fairseq the name that CTranslate2 gives to padding is a word like any other.
     return [_UNKNOWN if unit == PAD else unit for unit in source.split()]
-
-
-def _is_forbidden(found: _Found) -> bool:
-    return found[0] == [_END] or PAD in found[0]
 
 
 def _is_cut(found: _Found) -> bool:
