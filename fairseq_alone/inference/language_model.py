@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -71,7 +72,7 @@ class LanguageModel:
         self._trained, self._pipeline, self._scorer, self._origin = trained, pipeline, scorer, origin
 
     @staticmethod
-    def load(path: str, **options: Any) -> LanguageModel:
+    def load(path: str | os.PathLike[str], **options: Any) -> LanguageModel:
         """As :func:`fairseq_alone.load`, for type checkers. UserError: the model is of another kind."""
         from fairseq_alone.inference.loading import load_kind
 

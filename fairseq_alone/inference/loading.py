@@ -82,7 +82,7 @@ def load_origin(origin: Origin) -> Translator | LanguageModel:
     return Translator(trained, pipeline, _backend(trained, origin), origin)
 
 
-def load_kind(kind: type[_Loaded], path: str, **options: Any) -> _Loaded:
+def load_kind(kind: type[_Loaded], path: str | os.PathLike[str], **options: Any) -> _Loaded:
     """Load a model that must be of one kind. Raises UserError when it is another."""
     loaded = load_origin(Origin(os.fspath(path), **options))
     if not isinstance(loaded, kind):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -70,7 +71,7 @@ class Translator:
         self._writes_to_a_length = encoding != "none"
 
     @staticmethod
-    def load(path: str, **options: Any) -> Translator:
+    def load(path: str | os.PathLike[str], **options: Any) -> Translator:
         """As :func:`fairseq_alone.load`, for type checkers. UserError: the model is of another kind."""
         from fairseq_alone.inference.loading import load_kind
 
