@@ -80,7 +80,7 @@ def load(
     """
     import os
 
-    from fairseq_alone.inference.loading import Origin, load_origin
+    from fairseq_alone.loading import Origin, load_origin
 
     return load_origin(Origin(os.fspath(path), device, backend, quantization, data, bpe_codes, sentencepiece, moses))
 

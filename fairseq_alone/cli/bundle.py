@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 def _said(args: argparse.Namespace) -> tuple[str | None, str | None]:
     """Licence and note: what was given, else those of the bundle that this one is made from."""
     from fairseq_alone.export.bundle import LICENCE
-    from fairseq_alone.export.manifest import is_bundle, read_manifest
+    from fairseq_alone.inference.manifest import is_bundle, read_manifest
 
     licence, note = args.licence, args.note
     if licence is not None and os.path.isfile(licence):

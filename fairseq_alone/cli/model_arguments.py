@@ -36,19 +36,15 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
 def load_model(args: argparse.Namespace) -> Translator | LanguageModel:
     """Load MODEL as the arguments say. Raises UserError when that is not possible."""
     if args.threads is not None:
-        threads = positive("--threads", args.threads)
-        # CTranslate2 reads it when it loads a model.
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        import torch
-
-        torch.set_num_threads(threads)
-    from fairseq_alone.inference.loading import Origin, load_origin
-    from fairseq_alone.inference.ready_model import default_device
+        # Read by CTranslate2 when it loads a model, and by torch when it is imported.
+        os.environ["OMP_NUM_THREADS"] = str(positive("--threads", args.threads))
+    from fairseq_alone.inference.ctranslate2_folder import is_ctranslate2_folder
+    from fairseq_alone.loading import Origin, load_origin
 
     backend = getattr(args, "backend", "fairseq")
     origin = Origin(
         args.model,
-        device=args.device or (default_device() if backend == "fairseq" else "cpu"),
+        device=args.device or ("cpu" if backend != "fairseq" or is_ctranslate2_folder(args.model) else _device()),
         backend=backend,
         quantization=getattr(args, "quantization", None),
         data=args.data,
@@ -57,3 +53,9 @@ def load_model(args: argparse.Namespace) -> Translator | LanguageModel:
         moses=args.moses,
     )
     return load_origin(origin)
+
+
+def _device() -> str:
+    from fairseq_alone.inference.ready_model import default_device
+
+    return default_device()

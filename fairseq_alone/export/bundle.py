@@ -8,18 +8,15 @@ from typing import Any
 
 from fairseq_alone import __version__
 from fairseq_alone.export import compact_export
-from fairseq_alone.export.manifest import write_manifest
 from fairseq_alone.export.model_card import model_card
 from fairseq_alone.export.targets import ExportOptions
 from fairseq_alone.files import folder_replaced_on_success
+from fairseq_alone.inference.manifest import MODEL, SUBWORDS, write_manifest
 from fairseq_alone.inference.text_pipeline import subwords_missing
 from fairseq_alone.inference.trained_model import TrainedModel
 from fairseq_alone.modules.compact_file import compact_bytes
 
-MODEL, CARD, LICENCE = "model.safetensors", "README.md", "LICENSE"
-
-#: The file of a subword model, by its kind.
-SUBWORDS = {"subword-nmt": "subwords.codes", "sentencepiece": "sentencepiece.model"}
+CARD, LICENCE = "README.md", "LICENSE"
 
 # Translations of the test set: whoever passes on a model may not pass on its data.
 _NOT_PASSED_ON = ("examples",)

@@ -84,7 +84,7 @@ def _translation(trained: TrainedModel, options: ExportOptions) -> tuple[Any, CT
     spec.register_source_vocabulary(vocabulary(trained.path, trained.source_dictionary))
     spec.register_target_vocabulary(vocabulary(trained.path, trained.target_dictionary))
     start = spec.config.decoder_start_token
-    return spec, CTranslate2Settings(trained.kind, *rows, start, trained.text, decoding)
+    return spec, CTranslate2Settings(trained.kind, *rows, (start,), trained.text, decoding)
 
 
 def _language_model(trained: TrainedModel, options: ExportOptions) -> tuple[Any, CTranslate2Settings]:
@@ -95,10 +95,12 @@ def _language_model(trained: TrainedModel, options: ExportOptions) -> tuple[Any,
     rows = _longest(position_rows(model.decoder), options)
     spec = language_model_spec(trained.path, model, stock.config["model"], rows)
     spec.register_vocabulary(vocabulary(trained.path, trained.target_dictionary))
-    # fairseq starts a text with the end of the one before, unless it was told otherwise.
-    if not trained.config["task"].get("add_bos_token"):
+    # fairseq starts a text with the end of the one before, and where it was told to with a symbol before that.
+    start: tuple[str, ...] = (spec.config.eos_token,)
+    if trained.config["task"].get("add_bos_token"):
+        start = (spec.config.bos_token, *start)
+    else:
         spec.config.bos_token = spec.config.eos_token
-    start = spec.config.bos_token
     return spec, CTranslate2Settings(trained.kind, rows, rows, start, trained.text, trained.decoding)
 
 

@@ -25,9 +25,9 @@ import ctranslate2
 
 model = ctranslate2.Generator(".", device="cpu")
 units = ["UNITS"]  # as this model's dictionary splits a text
-tokens = ["{start}", *units, "</s>"]
+tokens = [{start}, *units, "</s>"]
 result = model.score_batch([tokens], max_input_length=0)  # longer input is an error, not cut
-print(sum(result[0].log_probs))  # of every unit and of the end, in nats
+print(sum(result[0].log_probs[{begin}:]))  # of every unit and of the end, in nats
 """
 
 _TEXT = """\
@@ -60,7 +60,8 @@ def readme(settings: CTranslate2Settings, quantization: str, example: str) -> st
         lenpen=settings.decoding.lenpen,
         longest=min(settings.decoding.max_len_b, settings.max_output_length),
         pad=PAD,
-        start=settings.start,
+        start=", ".join(f'"{symbol}"' for symbol in settings.start),
+        begin=len(settings.start) - 1,
     )
     output = "" if scores else f" The longest output has {settings.max_output_length - 1}."
     return _TEXT.format(

@@ -132,6 +132,8 @@ class _ScriptedScorer:
         self._start = [self._dictionary.eos()]
         if trained.config["task"].get("add_bos_token"):
             self._start.insert(0, self._dictionary.bos())
+        model: Any = trained.model
+        self.max_units = int(model.max_positions()) - len(self._start)
 
     def score(self, texts: Sequence[str]) -> list[list[float]]:
         """See :class:`~fairseq_alone.inference.backend.Scorer`."""

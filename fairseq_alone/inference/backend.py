@@ -59,6 +59,9 @@ class Backend(Protocol):
 class Scorer(Protocol):
     """Scores running text with a language model. May be used by several threads at once."""
 
+    #: The longest text, in units without the end symbol.
+    max_units: int
+
     def score(self, texts: Sequence[str]) -> list[list[float]]:
         """The log-probability of every unit and of the end of the text, in nats, for each text.
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.export.bundle import MODEL, SUBWORDS
-from fairseq_alone.export.manifest import NAME, read_manifest
 from fairseq_alone.inference.compact_source import read_compact
+from fairseq_alone.inference.manifest import MODEL, NAME, SUBWORDS, read_manifest
 from fairseq_alone.inference.trained_model import TrainedModel
 
 

@@ -217,6 +217,8 @@ class CTranslate2Scorer(_Loaded):
 
     def __init__(self, path: str, settings: CTranslate2Settings, device: str = "cpu", threads: int | None = None):
         super().__init__("Generator", path, settings, device, threads)
+        #: The longest text, in units without the end symbol.
+        self.max_units = settings.max_input_length - len(settings.start)
 
     def score(self, texts: Sequence[str]) -> list[list[float]]:
         """See :class:`~fairseq_alone.inference.backend.Scorer`.
@@ -224,17 +226,17 @@ class CTranslate2Scorer(_Loaded):
         Raises:
             UserError: a text is longer than the model's positions.
         """
-        longest = self._settings.max_input_length - 1
         tokens = [_source_units(text) for text in texts]
         for number, units in enumerate(tokens, 1):
-            if len(units) > longest:
+            if len(units) > self.max_units:
                 raise UserError(
-                    f"{self._path}: text {number} has {len(units)} units, and its positions end at {longest}"
+                    f"{self._path}: text {number} has {len(units)} units, and its positions end at {self.max_units}"
                 )
         found = self._loaded.score_batch(
-            [[self._settings.start, *units, _END] for units in tokens], max_input_length=0, max_batch_size=_SCORED
+            [[*self._settings.start, *units, _END] for units in tokens], max_input_length=0, max_batch_size=_SCORED
         )
-        return [list(result.log_probs) for result in found]
+        # The second of two symbols at the start is no part of the text.
+        return [list(result.log_probs)[len(self._settings.start) - 1 :] for result in found]
 
 
 def _source_units(source: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.inference.manifest import SUBWORDS
 from fairseq_alone.inference.trained_model import Decoding, Kind, TextSettings
 
 SETTINGS = "fairseq_alone.json"
@@ -22,7 +23,6 @@ README = "README.md"
 PAD = "<blank>"
 
 _FORMAT = 1
-_SUBWORD_MODELS = {"subword-nmt": "subwords.codes", "sentencepiece": "sentencepiece.model"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CTranslate2Settings:
         kind: what the model does.
         max_input_length: the longest input, in units with the end symbol; for a language model with the start symbol.
         max_output_length: the longest output, in units with the end symbol; for a language model as the input.
-        start: the symbol that the decoder starts with.
+        start: the symbols that the decoder starts with: the end symbol, for some language models after another one.
         text: how text is split.
         decoding: defaults of the search.
     """
@@ -41,7 +41,7 @@ class CTranslate2Settings:
     kind: Kind
     max_input_length: int
     max_output_length: int
-    start: str
+    start: tuple[str, ...]
     text: TextSettings
     decoding: Decoding
 
@@ -58,7 +58,7 @@ def write_settings(folder: Path, settings: CTranslate2Settings) -> None:
     """Write our files; those of CTranslate2 must be there, since their checksums go in."""
     text = asdict(settings.text)
     model = text.pop("subword_model")
-    name = _SUBWORD_MODELS.get(settings.text.subwords)
+    name = SUBWORDS.get(settings.text.subwords)
     if name is not None:
         (folder / name).write_bytes(model or b"")
     files = {file.name: _checksum(file) for file in sorted(folder.iterdir()) if file.name != README}
@@ -101,12 +101,12 @@ def read_settings(path: str) -> CTranslate2Settings:
 def _settings(folder: Path, values: dict[str, Any]) -> CTranslate2Settings:
     text = dict(values["text"])
     text["whole"] = tuple(text["whole"])
-    name = _SUBWORD_MODELS.get(text["subwords"])
+    name = SUBWORDS.get(text["subwords"])
     return CTranslate2Settings(
         values["kind"],
         values["max_input_length"],
         values["max_output_length"],
-        values["start"],
+        tuple(values["start"]),
         TextSettings(**text, subword_model=(folder / name).read_bytes() if name else None),
         Decoding(**values["decoding"]),
     )

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from fairseq_alone.inference.texts import as_list
 
 if TYPE_CHECKING:
-    from fairseq_alone.inference.fairseq_scorer import FairseqScorer
-    from fairseq_alone.inference.loading import Origin
+    from fairseq_alone.inference.backend import Scorer
     from fairseq_alone.inference.text_pipeline import TextPipeline
-    from fairseq_alone.inference.trained_model import TrainedModel
+    from fairseq_alone.inference.trained_model import ModelFacts
+    from fairseq_alone.loading import Origin
 
 _logger = logging.getLogger(__name__)
 
@@ -60,28 +60,26 @@ class LanguageModel:
     """Scores text. :func:`fairseq_alone.load` makes one. Threads, pickles and copies are as with ``Translator``.
 
     Args:
-        trained: a language model.
+        facts: of a language model.
         pipeline: how text is split.
         scorer: what scores.
         origin: what it was loaded from; without, it cannot be pickled.
     """
 
-    def __init__(
-        self, trained: TrainedModel, pipeline: TextPipeline, scorer: FairseqScorer, origin: Origin | None = None
-    ) -> None:
-        self._trained, self._pipeline, self._scorer, self._origin = trained, pipeline, scorer, origin
+    def __init__(self, facts: ModelFacts, pipeline: TextPipeline, scorer: Scorer, origin: Origin | None = None) -> None:
+        self._facts, self._pipeline, self._scorer, self._origin = facts, pipeline, scorer, origin
 
     @staticmethod
     def load(path: str | os.PathLike[str], **options: Any) -> LanguageModel:
         """As :func:`fairseq_alone.load`, for type checkers. UserError: the model is of another kind."""
-        from fairseq_alone.inference.loading import load_kind
+        from fairseq_alone.loading import load_kind
 
         return load_kind(LanguageModel, path, **options)
 
     @property
     def path(self) -> str:
         """What the model was read from."""
-        return self._trained.path
+        return self._facts.path
 
     # A string is an iterable of strings, too; the first that fits counts.
     @overload
@@ -123,6 +121,6 @@ class LanguageModel:
         return self
 
     def __reduce__(self) -> tuple:
-        from fairseq_alone.inference.loading import reduced
+        from fairseq_alone.loading import reduced
 
         return reduced(self._origin)

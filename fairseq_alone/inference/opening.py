@@ -6,13 +6,9 @@ import os
 from dataclasses import dataclass
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.export.manifest import is_bundle
-from fairseq_alone.inference.bundle_source import read_bundle
-from fairseq_alone.inference.checkpoint_source import read_checkpoint
-from fairseq_alone.inference.compact_source import read_compact
-from fairseq_alone.inference.run_source import is_run, read_run
+from fairseq_alone.inference.ctranslate2_folder import is_ctranslate2_folder
+from fairseq_alone.inference.manifest import is_bundle
 from fairseq_alone.inference.trained_model import Decoding, TextSettings, TrainedModel
-from fairseq_alone.modules.compact_file import is_safetensors
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,13 @@ def open_model(path: str, given: Given | None = None) -> TrainedModel:
     Raises:
         UserError: it holds none of them, is damaged, or something is missing.
     """
+    # Each imports what it needs: a folder for CTranslate2 needs none of it.
+    from fairseq_alone.inference.bundle_source import read_bundle
+    from fairseq_alone.inference.checkpoint_source import read_checkpoint
+    from fairseq_alone.inference.compact_source import read_compact
+    from fairseq_alone.inference.run_source import is_run, read_run
+    from fairseq_alone.modules.compact_file import is_safetensors
+
     given = given or Given()
     if is_run(path):
         return read_run(path)
@@ -51,4 +54,6 @@ def open_model(path: str, given: Given | None = None) -> TrainedModel:
         return read_checkpoint(path, given.data, given.text, given.decoding)
     if not os.path.exists(path):
         raise UserError(f"{path}: there is no such file or folder")
+    if is_ctranslate2_folder(path):
+        raise UserError(f"{path}: is for CTranslate2, whose tensors go back into no model; give what it was made from")
     raise UserError(f"{path}: is no run of a recipe (WORK/runs/RUN), no bundle and no checkpoint")

@@ -75,6 +75,25 @@ class Decoding:
     max_len_b: int = 200
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the use of a model needs to know of it, whatever decodes.
+
+    Args:
+        path: what it was read from; sentences name it.
+        kind: what it does.
+        text: how text is split.
+        decoding: defaults of the search.
+        has_length_encoding: whether it writes to a length.
+    """
+
+    path: str
+    kind: Kind
+    text: TextSettings
+    decoding: Decoding
+    has_length_encoding: bool = False
+
+
 @dataclass
 class TrainedModel:
     """A model in evaluation mode on the CPU, and what belongs to it.
@@ -105,6 +124,12 @@ class TrainedModel:
     decoding: Decoding = field(default_factory=Decoding)
     scores: dict[str, Any] = field(default_factory=dict)
     rounded: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What its use needs to know."""
+        encoding = self.config["model"].get("length_encoding") or "none"
+        return ModelFacts(self.path, self.kind, self.text, self.decoding, encoding != "none")
 
     @property
     def architecture(self) -> str:

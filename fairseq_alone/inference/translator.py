@@ -15,9 +15,9 @@ from fairseq_alone.inference.texts import as_list
 
 if TYPE_CHECKING:
     from fairseq_alone.inference.backend import Backend, Search
-    from fairseq_alone.inference.loading import Origin
     from fairseq_alone.inference.text_pipeline import TextPipeline
-    from fairseq_alone.inference.trained_model import TrainedModel
+    from fairseq_alone.inference.trained_model import ModelFacts
+    from fairseq_alone.loading import Origin
 
 _logger = logging.getLogger(__name__)
 
@@ -57,40 +57,38 @@ class Translator:
     there. A copy, or deep copy, is the translator itself, which never changes.
 
     Args:
-        trained: a model for translation or headlines.
+        facts: of a model for translation or headlines.
         pipeline: how text is split and joined.
         backend: what decodes.
         origin: what it was loaded from; without, it cannot be pickled.
     """
 
     def __init__(
-        self, trained: TrainedModel, pipeline: TextPipeline, backend: Backend, origin: Origin | None = None
+        self, facts: ModelFacts, pipeline: TextPipeline, backend: Backend, origin: Origin | None = None
     ) -> None:
-        self._trained, self._pipeline, self._backend, self._origin = trained, pipeline, backend, origin
-        encoding = trained.config["model"].get("length_encoding") or "none"
-        self._writes_to_a_length = encoding != "none"
+        self._facts, self._pipeline, self._backend, self._origin = facts, pipeline, backend, origin
 
     @staticmethod
     def load(path: str | os.PathLike[str], **options: Any) -> Translator:
         """As :func:`fairseq_alone.load`, for type checkers. UserError: the model is of another kind."""
-        from fairseq_alone.inference.loading import load_kind
+        from fairseq_alone.loading import load_kind
 
         return load_kind(Translator, path, **options)
 
     @property
     def path(self) -> str:
         """What the model was read from."""
-        return self._trained.path
+        return self._facts.path
 
     @property
     def needs_desired_length(self) -> bool:
         """Whether the model has a length encoding, so that ``desired_length`` must be given."""
-        return self._writes_to_a_length
+        return self._facts.has_length_encoding
 
     @property
     def length_unit(self) -> str:
         """What ``desired_length`` counts: ``"characters"`` or ``"pieces"`` (subwords)."""
-        return "characters" if self._trained.text.target_units == "characters" else "pieces"
+        return "characters" if self._facts.text.target_units == "characters" else "pieces"
 
     # A string is an iterable of strings, too; the first that fits counts.
     @overload
@@ -241,10 +239,10 @@ class Translator:
         Raises:
             SettingError: one is out of its range, or the desired length is missing or not for this model.
         """
-        search = settings.search(self._trained.decoding)
-        if self._writes_to_a_length and search.desired_length is None:
+        search = settings.search(self._facts.decoding)
+        if self._facts.has_length_encoding and search.desired_length is None:
             raise SettingError("desired_length", f"is missing: {self.path} writes to a length, in {self.length_unit}")
-        if not self._writes_to_a_length and search.desired_length is not None:
+        if not self._facts.has_length_encoding and search.desired_length is not None:
             raise SettingError("desired_length", f"is not for {self.path}: it was trained without a length encoding")
         return search
 
@@ -258,6 +256,6 @@ class Translator:
         return self
 
     def __reduce__(self) -> tuple:
-        from fairseq_alone.inference.loading import reduced
+        from fairseq_alone.loading import reduced
 
         return reduced(self._origin)

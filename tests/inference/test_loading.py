@@ -46,7 +46,6 @@ def test_no_other_model_is_there():
     [
         ({"backend": "onnx"}, "--backend must be fairseq or ctranslate2, got 'onnx'"),
         ({"quantization": "int8"}, "--quantization needs --backend ctranslate2"),
-        ({"backend": "ctranslate2", "device": "cuda"}, "--backend ctranslate2 decodes on the CPU here"),
         ({"bpe_codes": "a", "sentencepiece": "b"}, "--bpe-codes contradicts --sentencepiece"),
         ({"bpe_codes": "/no/such"}, "--bpe-codes /no/such: cannot be read"),
         ({}, "/no/model: there is no such file or folder"),

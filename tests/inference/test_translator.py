@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +10,7 @@ from fairseq_alone.inference.backend import Search, UnitHypothesis
 from fairseq_alone.inference.hypothesis import Hypothesis
 from fairseq_alone.inference.search_settings import SearchSettings
 from fairseq_alone.inference.text_pipeline import TextPipeline
-from fairseq_alone.inference.trained_model import Decoding, TextSettings
+from fairseq_alone.inference.trained_model import Decoding, ModelFacts, TextSettings
 from fairseq_alone.inference.translator import TooLong, Translator
 
 
@@ -39,9 +38,8 @@ def backend():
 
 def translator(backend, length_encoding=None, **text):
     settings = TextSettings(**text)
-    model = {} if length_encoding is None else {"length_encoding": length_encoding}
-    trained = SimpleNamespace(path="here.pt", config={"model": model}, decoding=Decoding(beam=3), text=settings)
-    return Translator(trained, TextPipeline(settings, "here.pt"), backend)
+    facts = ModelFacts("here.pt", "translation", settings, Decoding(beam=3), length_encoding is not None)
+    return Translator(facts, TextPipeline(settings, "here.pt"), backend)
 
 
 def test_a_string_gives_a_string_and_a_list_a_list(backend):

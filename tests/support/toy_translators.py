@@ -21,4 +21,4 @@ def toy_trained(arch, task="translation", **flags):
 def toy_translator(arch, **flags):
     """Of words, with fairseq's search."""
     trained = toy_trained(arch, **flags)
-    return Translator(trained, TextPipeline(trained.text, trained.path), FairseqBackend(trained))
+    return Translator(trained.facts, TextPipeline(trained.text, trained.path), FairseqBackend(trained))

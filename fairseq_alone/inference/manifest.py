@@ -14,9 +14,12 @@ from typing import Any
 
 from fairseq_alone.errors import UserError
 
-NAME = "manifest.json"
+NAME, MODEL = "manifest.json", "model.safetensors"
 FORMAT = "fairseq-alone-bundle"
 FORMAT_VERSION = 1
+
+#: The file of a subword model, by its kind.
+SUBWORDS = {"subword-nmt": "subwords.codes", "sentencepiece": "sentencepiece.model"}
 
 # What is hashed in the place of the manifest's own checksum.
 _NO_CHECKSUM = "0" * 64

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.inference.ctranslate2_backend import open_ctranslate2, open_ctranslate2_scorer
+from fairseq_alone.inference.ctranslate2_folder import is_ctranslate2_folder, read_settings
 from fairseq_alone.inference.given_files import given_files
 from fairseq_alone.inference.language_model import LanguageModel
 from fairseq_alone.inference.opening import open_model
 from fairseq_alone.inference.text_pipeline import TextPipeline
+from fairseq_alone.inference.trained_model import ModelFacts
 from fairseq_alone.inference.translator import Translator
 
 if TYPE_CHECKING:
@@ -54,8 +57,6 @@ def load_origin(origin: Origin) -> Translator | LanguageModel:
         raise UserError(
             "--quantization needs --backend ctranslate2: fairseq decodes with the numbers of the checkpoint"
         )
-    if origin.backend == "ctranslate2" and origin.device != "cpu":
-        raise UserError(f"--device {origin.device}: --backend ctranslate2 decodes on the CPU here; leave the flag out")
     # A pickle may be read in another folder.
     origin = replace(
         origin,
@@ -66,6 +67,8 @@ def load_origin(origin: Origin) -> Translator | LanguageModel:
             if (file := getattr(origin, name)) is not None
         },
     )
+    if is_ctranslate2_folder(origin.path):
+        return _of_ctranslate2(origin)
     given = given_files(origin.data, origin.bpe_codes, origin.sentencepiece, origin.moses)
     # Averaging the checkpoints of a run says so on standard output, which belongs to translations.
     with contextlib.redirect_stdout(sys.stderr):
@@ -74,12 +77,13 @@ def load_origin(origin: Origin) -> Translator | LanguageModel:
     if trained.kind == "language_model":
         if origin.backend != "fairseq":
             raise UserError(
-                f"{trained.path}: is a language model, which --backend {origin.backend} does not score here"
+                f"{trained.path}: is a language model; --backend {origin.backend} is for translation. For such models, "
+                "export it first"
             )
         from fairseq_alone.inference.fairseq_scorer import FairseqScorer
 
-        return LanguageModel(trained, pipeline, FairseqScorer(trained, origin.device), origin)
-    return Translator(trained, pipeline, _backend(trained, origin), origin)
+        return LanguageModel(trained.facts, pipeline, FairseqScorer(trained, origin.device), origin)
+    return Translator(trained.facts, pipeline, _backend(trained, origin), origin)
 
 
 def load_kind(kind: type[_Loaded], path: str | os.PathLike[str], **options: Any) -> _Loaded:
@@ -104,7 +108,18 @@ def _backend(trained: TrainedModel, origin: Origin) -> Backend:
         return FairseqBackend(trained, origin.device)
     from fairseq_alone.export.targets import ExportOptions, target_of
 
-    target = target_of("ctranslate2")
     with tempfile.TemporaryDirectory(prefix="fairseq-alone-") as folder:
-        target.write(trained, Path(folder), ExportOptions(quantization=origin.quantization))
-        return target.open_backend(trained, Path(folder))
+        target_of("ctranslate2").write(trained, Path(folder), ExportOptions(quantization=origin.quantization))
+        return open_ctranslate2(folder, origin.device)[2]
+
+
+def _of_ctranslate2(origin: Origin) -> Translator | LanguageModel:
+    """What ``export --to ctranslate2`` wrote; neither torch nor fairseq is imported for it."""
+    if origin.quantization is not None:
+        raise UserError(f"--quantization {origin.quantization}: the numbers of {origin.path} have their type already")
+    settings = read_settings(origin.path)
+    facts = ModelFacts(origin.path, settings.kind, settings.text, settings.decoding)
+    pipeline = TextPipeline(settings.text, origin.path)
+    if settings.kind == "language_model":
+        return LanguageModel(facts, pipeline, open_ctranslate2_scorer(origin.path, origin.device)[1], origin)
+    return Translator(facts, pipeline, open_ctranslate2(origin.path, origin.device)[2], origin)
