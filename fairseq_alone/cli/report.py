@@ -136,8 +136,8 @@ def _cost(path: str, data: str | None, user_dir: str | None) -> dict[str, dict[s
     """What loading costs: ``checkpoint``, and ``compact``, a file in half precision made of it."""
     from fairseq_alone.export.compact_export import write
     from fairseq_alone.export.targets import ExportOptions
-    from fairseq_alone.inference.opening import Given, open_model
     from fairseq_alone.inference.loading_cost import loading_cost
+    from fairseq_alone.inference.opening import Given, open_model
 
     with tempfile.TemporaryDirectory() as folder:
         compact = Path(folder, "model.safetensors")

@@ -3,7 +3,6 @@ import json
 
 import pytest
 import torch
-from fairseq_alone.inference.loading_cost import _peak_bytes, loading_cost
 from toy_checkpoints import toy_model, write_checkpoint
 from toy_trained import toy_trained
 
@@ -14,6 +13,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.export import compact_export
 from fairseq_alone.export.stock import stock_model
 from fairseq_alone.export.targets import ExportOptions
+from fairseq_alone.inference.loading_cost import _peak_bytes, loading_cost
 from fairseq_alone.inference.opening import Given, open_model
 from fairseq_alone.modules.compact_file import compact_bytes
 

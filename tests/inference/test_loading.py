@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, environment
+from conftest import ROOT, environment, run
 
 import fairseq_alone
+from fairseq_alone.cli import main
 from fairseq_alone.errors import UserError
+from fairseq_alone.inference.opening import open_model
 
 
 def test_importing_the_package_imports_no_library():
@@ -66,3 +68,34 @@ def test_a_pickle_holds_the_path_and_loads_again_in_another_folder(data, trained
     again = pickle.loads(pickled)
     assert again.path == translator.path == str(trained / "checkpoint_last.pt")
     assert again.hypotheses(["w1 w2"], max_len_b=9) == translator.hypotheses(["w1 w2"], max_len_b=9)
+
+
+_WITHOUT_TORCH = """
+import sys
+
+from fairseq_alone.cli import main
+
+status = main(["translate", sys.argv[1], "--threads", "1", "--max-len-b", "9", "w1 w2", "", "w7"])
+assert "torch" not in sys.modules and "fairseq" not in sys.modules
+sys.exit(status)
+"""
+
+
+@pytest.mark.slow
+def test_a_folder_for_ctranslate2_is_used_without_torch(data, trained, tmp_path):
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    checkpoint, folder = str(trained / "checkpoint_last.pt"), tmp_path / "for_ctranslate2"
+    command = ["export", checkpoint, str(folder), "--to", "ctranslate2", "--data", str(data), "--no-verify"]
+    assert main([*command, "--quiet"]) == 0
+    lines = ["w1 w2", "", "w7"]
+    expected = fairseq_alone.load(checkpoint, data=data).translate(lines, max_len_b=9)
+    assert expected[1] == ""
+    translator = fairseq_alone.load(folder)
+    assert translator.translate(lines, max_len_b=9) == expected
+    assert pickle.loads(pickle.dumps(translator)).translate("w7", max_len_b=9) == expected[2]
+    done = run([sys.executable, "-c", _WITHOUT_TORCH, str(folder)])
+    assert done.stdout.splitlines() == expected
+    with pytest.raises(UserError, match="--quantization int8: the numbers of .* have their type already"):
+        fairseq_alone.load(folder, backend="ctranslate2", quantization="int8")
+    with pytest.raises(UserError, match="is for CTranslate2, whose tensors go back into no model"):
+        open_model(str(folder))

@@ -11,6 +11,7 @@ import fairseq_alone
 from fairseq_alone.cli import main
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.language_model import LanguageModel, TextScore, perplexity
+from fairseq_alone.inference.opening import Given, open_model
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +75,8 @@ def test_the_perplexity_is_that_of_fairseq_eval_lm(data, checkpoint, capsys):
 @torch.no_grad()
 def test_each_unit_has_the_probability_of_a_plain_loop(data, checkpoint):
     model = fairseq_alone.load(checkpoint, data=data)
-    network, words = model._trained.model, model._trained.target_dictionary
+    trained = open_model(str(checkpoint), Given(str(data)))
+    network, words = trained.model, trained.target_dictionary
     for text, score in zip(LINES["test"], model.score(LINES["test"]), strict=True):
         prefix, total = [words.eos()], 0.0
         for word in [*(words.index(word) for word in text.split()), words.eos()]:
