@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from conftest import ROOT, SMALL_MODEL, environment, fairseq, preprocess, succeeded, train
+from conftest import ROOT, SMALL_MODEL, environment, fairseq, preprocess, succeeded
 from recipes.served import serve_fairseq
 
 from fairseq_alone.cli import main
@@ -29,7 +29,8 @@ NOT_RUN = {"pip": "downloads what the tests run with", ".": "the tests are in an
 #: Files and folders of the reader. Here they are in a folder of the test.
 PLACES = (
     *("DATA", "DATA_LM", "WORK", "checkpoints", "checkpoints_lm", "generated.txt", "test.de", "text.en", "text.de"),
-    *("train.txt", "valid.txt", "test.txt", "for_fairseq", "for_torchscript", "RUN", "test.en", "out.de"),
+    *("train.txt", "valid.txt", "test.txt", "for_fairseq", "for_torchscript", "RUN", "test.en", "out.de", "BUNDLE"),
+    *("for_ctranslate2", "for_huggingface", "for_speed", "model.safetensors", "LICENCE.txt"),
 )
 
 #: What the shell would put in place of these; "..." is what the reader's training has beside the flags that are shown.
@@ -144,13 +145,14 @@ def reader(tmp_path):
     return Reader(tmp_path)
 
 
-def is_recipe(command: str) -> bool:
-    return re.match(r"fairseq-alone (prepare|train|evaluate|compare) ", command) is not None
+#: Commands that need a recipe's run; in README.md also what is made of it.
+RECIPE = "fairseq-alone (prepare|train|evaluate|compare) "
+RECIPE_AND_PRODUCT = "fairseq-alone (prepare|train|evaluate|compare|translate|bundle|export) "
 
 
-def run_all(reader, document: str) -> list[str]:
-    """Run what needs no recipe. Returns the commands."""
-    found = [command for command in commands(document) if not is_recipe(command)]
+def run_all(reader, document: str, others: str = RECIPE) -> list[str]:
+    """Run all but those that begin like ``others``. Returns the commands."""
+    found = [command for command in commands(document) if not re.match(others, command)]
     for command in found:
         if command.split()[0] not in NOT_RUN:
             reader.run(command)
@@ -159,7 +161,7 @@ def run_all(reader, document: str) -> list[str]:
 
 def test_commands_of_the_readme(reader, capsys):
     reader.binarise()
-    found = run_all(reader, "README.md")
+    found = run_all(reader, "README.md", RECIPE_AND_PRODUCT)
     assert [command.split()[0] for command in found] == [
         *("make", ".", "make", "fairseq-train", "fairseq-generate", "fairseq-alone"),
     ]
@@ -173,20 +175,17 @@ def test_commands_of_the_usage(reader):
     assert len(run_all(reader, "docs/usage.md")) == 10
 
 
-def test_commands_of_the_export(reader):
-    reader.binarise()
-    train(reader.folder / "DATA", reader.folder / "checkpoints")
-    assert len(run_all(reader, "docs/export.md")) == 3
-
-
-def test_two_text_files_to_bleu(reader, monkeypatch, capsys):
+def test_two_text_files_to_bleu_and_a_product(reader, monkeypatch, capsys):
     serve_fairseq(monkeypatch)
-    found = [command for command in commands("README.md") if is_recipe(command)]
-    assert len(found) == 6
+    found = [command for command in commands("README.md") if re.match(RECIPE_AND_PRODUCT, command)]
+    assert len(found) == 10
     for command in found:
         reader.run(command)
-    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert [row.split("|")[1].strip() for row in table[2:]] == ["alone", "table"]
+    rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    at = rows.index("run")
+    assert rows[at + 2 : at + 4] == ["alone", "table"]
+    assert (reader.folder / "BUNDLE/manifest.json").is_file()
+    assert (reader.folder / "for_ctranslate2/model.bin").is_file()
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/usage.md"])
@@ -218,6 +217,16 @@ def user(reader, data, trained):
     for start in ("fairseq-preprocess --only-source", "fairseq-train DATA_LM"):
         reader.run(next(command for command in found if command.startswith(start)))
     return reader
+
+
+def test_commands_of_the_export(user):
+    assert len(run_all(user, "docs/export.md")) == 7
+
+
+def test_commands_of_bundles_and_compact_files(user):
+    (user.folder / "LICENCE.txt").write_text("Do what you like.\n")
+    assert len(run_all(user, "docs/bundle.md")) == 1
+    assert len(run_all(user, "docs/compact-format.md")) == 2
 
 
 def test_commands_and_python_of_the_use_of_a_model(user, monkeypatch, capsys):
