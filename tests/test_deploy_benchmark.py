@@ -6,6 +6,7 @@ from toy_trained import toy_trained
 
 from fairseq_alone.inference.backend import Search
 from fairseq_alone.inference.fairseq_backend import FairseqBackend
+from fairseq_alone.inference.opening import Given, open_model
 
 pytestmark = pytest.mark.slow
 
@@ -21,16 +22,15 @@ def deploy(monkeypatch):
     return deploy
 
 
-def test_forms_without_rounding_decode_as_the_model(deploy, tmp_path, monkeypatch):
+def test_forms_without_rounding_decode_as_the_model(deploy, tmp_path, data, trained):
     import measure
 
-    # Random tensors never end a sentence.
     search = Search(beam=4, lenpen=0.6, sentences=2, max_len_a=0.0, max_len_b=200)
-    trained = toy_trained("transformer_alone", *FLAGS)
-    expected = [best[0].units for best in FairseqBackend(trained).decode(SOURCES, search)]
+    model = open_model(str(trained / "checkpoint_last.pt"), Given(str(data)))
+    expected = [best[0].units for best in FairseqBackend(model).decode(SOURCES, search)]
     for name in ("stock", "ct2-float32"):
         form = deploy.FORMS[name]
-        path = deploy.write(trained, form, tmp_path / name)
+        path = deploy.write(model, form, tmp_path / name)
         found = measure.measure(form.engine, str(path), SOURCES, 2, None)
         assert found["units"] == expected, name
         assert found["load_seconds"] > 0

@@ -38,7 +38,8 @@ def backend():
 
 def translator(backend, length_encoding=None, **text):
     settings = TextSettings(**text)
-    facts = ModelFacts("here.pt", "translation", settings, Decoding(beam=3), length_encoding is not None)
+    has_one = length_encoding not in (None, "none")
+    facts = ModelFacts("here.pt", "translation", settings, Decoding(beam=3), has_one)
     return Translator(facts, TextPipeline(settings, "here.pt"), backend)
 
 

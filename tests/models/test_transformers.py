@@ -472,10 +472,11 @@ def test_moving_average_of_a_pre_norm_model_keeps_the_final_norms(arch):
         model.decoder.layer_norm.weight.mul_(3.0)
     ema = moving_average(model, 0.0)
     ema.step(model)
-    assert torch.equal(logits(ema.get_model()), logits(model))
+    # Not bit for bit: on some processors a sum depends on where in memory the tensor is.
+    torch.testing.assert_close(logits(ema.get_model()), logits(model))
     other = build(arch, "--share-all-embeddings", "--encoder-normalize-before", "--decoder-normalize-before").eval()
     other.load_state_dict(ema.get_model().state_dict())
-    assert torch.equal(logits(other), logits(model))
+    torch.testing.assert_close(logits(other), logits(model))
 
 
 @pytest.mark.parametrize(
