@@ -49,10 +49,7 @@ def replaced_on_success(path: str) -> Iterator[str]:
     folder = os.path.dirname(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.", suffix=".part")
     os.close(handle)
-    # mkstemp makes the file private; give it the mode that an ordinary open() would have given.
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)
+    _open_to_others(temporary, 0o666)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -77,12 +74,17 @@ def folder_replaced_on_success(path: str) -> Iterator[str]:
     if not os.path.isdir(os.path.dirname(path)):
         raise UserError(f"{path}: there is no folder {os.path.dirname(path)}")
     temporary = tempfile.mkdtemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.", suffix=".part")
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(temporary, 0o777 & ~umask)
+    _open_to_others(temporary, 0o777)
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _open_to_others(path: str, mode: int) -> None:
+    """What tempfile makes is private; give it the mode that an ordinary file or folder would have."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, mode & ~umask)

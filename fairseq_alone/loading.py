@@ -16,6 +16,7 @@ from fairseq_alone.inference.ctranslate2_backend import open_ctranslate2, open_c
 from fairseq_alone.inference.ctranslate2_folder import is_ctranslate2_folder, read_settings
 from fairseq_alone.inference.given_files import given_files
 from fairseq_alone.inference.language_model import LanguageModel
+from fairseq_alone.inference.loaded_model import LoadedModel
 from fairseq_alone.inference.opening import open_model
 from fairseq_alone.inference.text_pipeline import TextPipeline
 from fairseq_alone.inference.trained_model import ModelFacts
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 #: What decodes.
 BACKENDS = ("fairseq", "ctranslate2")
 
-_Loaded = TypeVar("_Loaded", Translator, LanguageModel)
+_Loaded = TypeVar("_Loaded", bound=LoadedModel)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, overload
 
+from fairseq_alone.inference.loaded_model import LoadedModel
 from fairseq_alone.inference.texts import as_list
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def _perplexity(log_probability: float, units: int) -> float:
         return math.inf
 
 
-class LanguageModel:
-    """Scores text. :func:`fairseq_alone.load` makes one. Threads, pickles and copies are as with ``Translator``.
+class LanguageModel(LoadedModel):
+    """Scores text. :func:`fairseq_alone.load` makes one. Several threads may use one at once, as with ``Translator``.
 
     Args:
         facts: of a language model.
@@ -67,19 +67,8 @@ class LanguageModel:
     """
 
     def __init__(self, facts: ModelFacts, pipeline: TextPipeline, scorer: Scorer, origin: Origin | None = None) -> None:
-        self._facts, self._pipeline, self._scorer, self._origin = facts, pipeline, scorer, origin
-
-    @staticmethod
-    def load(path: str | os.PathLike[str], **options: Any) -> LanguageModel:
-        """As :func:`fairseq_alone.load`, for type checkers. UserError: the model is of another kind."""
-        from fairseq_alone.loading import load_kind
-
-        return load_kind(LanguageModel, path, **options)
-
-    @property
-    def path(self) -> str:
-        """What the model was read from."""
-        return self._facts.path
+        super().__init__(facts, pipeline, origin)
+        self._scorer = scorer
 
     # A string is an iterable of strings, too; the first that fits counts.
     @overload
@@ -110,17 +99,3 @@ class LanguageModel:
             if count > limit:
                 _logger.warning("line %d has %s units, but the model takes %s: it has no score", number, count, limit)
         return scores[0] if isinstance(texts, str) else scores
-
-    def __repr__(self) -> str:
-        return f"<LanguageModel of {self.path}>"
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict) -> Self:
-        return self
-
-    def __reduce__(self) -> tuple:
-        from fairseq_alone.loading import reduced
-
-        return reduced(self._origin)

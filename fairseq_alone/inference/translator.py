@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, overload
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.inference.hypothesis import Hypothesis
+from fairseq_alone.inference.loaded_model import LoadedModel
 from fairseq_alone.inference.search_settings import SearchSettings
 from fairseq_alone.inference.texts import as_list
 
@@ -46,15 +46,12 @@ def log_too_long(line: TooLong) -> None:
     _logger.warning("%s", line)
 
 
-class Translator:
+class Translator(LoadedModel):
     """Translates, or writes headlines. :func:`fairseq_alone.load` makes one.
 
     Several threads may use one at once: a call has a search of its own, and the model, which they share, does not
     change (its embedding was computed when it was loaded). PyTorch divides the work of one call among cores already, so
     threads are for servers that have several requests at a time.
-
-    A pickle holds the path and the options, not the model: it is loaded again where the pickle is read, and must be
-    there. A copy, or deep copy, is the translator itself, which never changes.
 
     Args:
         facts: of a model for translation or headlines.
@@ -66,19 +63,8 @@ class Translator:
     def __init__(
         self, facts: ModelFacts, pipeline: TextPipeline, backend: Backend, origin: Origin | None = None
     ) -> None:
-        self._facts, self._pipeline, self._backend, self._origin = facts, pipeline, backend, origin
-
-    @staticmethod
-    def load(path: str | os.PathLike[str], **options: Any) -> Translator:
-        """As :func:`fairseq_alone.load`, for type checkers. UserError: the model is of another kind."""
-        from fairseq_alone.loading import load_kind
-
-        return load_kind(Translator, path, **options)
-
-    @property
-    def path(self) -> str:
-        """What the model was read from."""
-        return self._facts.path
+        super().__init__(facts, pipeline, origin)
+        self._backend = backend
 
     @property
     def needs_desired_length(self) -> bool:
@@ -245,17 +231,3 @@ class Translator:
         if not self._facts.has_length_encoding and search.desired_length is not None:
             raise SettingError("desired_length", f"is not for {self.path}: it was trained without a length encoding")
         return search
-
-    def __repr__(self) -> str:
-        return f"<Translator of {self.path}>"
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict) -> Self:
-        return self
-
-    def __reduce__(self) -> tuple:
-        from fairseq_alone.loading import reduced
-
-        return reduced(self._origin)
