@@ -56,11 +56,12 @@ def load(
     bpe_codes: str | None = None,
     sentencepiece: str | None = None,
     moses: bool = False,
+    split: bool = False,
 ) -> "Translator | LanguageModel":
     """Load a trained model, ready for use.
 
     Args:
-        path: a run of a recipe (``WORK/runs/RUN``), a bundle, a compact file or a checkpoint.
+        path: a run of a recipe (``WORK/runs/RUN``), a bundle, a compact file, a folder for CTranslate2 or a checkpoint.
         device: where fairseq decodes, for example ``"cuda"``.
         backend: what decodes: ``"fairseq"`` or ``"ctranslate2"``, which is faster on a CPU; the model is converted when
             it is loaded.
@@ -69,6 +70,7 @@ def load(
         bpe_codes: likewise, the merges of subword-nmt.
         sentencepiece: likewise, the model of SentencePiece.
         moses: likewise, whether the text was split by Moses's tokeniser first.
+        split: likewise, whether the text is in the model's units already, and stays so.
 
     Returns:
         a :class:`Translator` for translation and headlines, a :class:`LanguageModel` for a language model. Both may be
@@ -82,7 +84,9 @@ def load(
 
     from fairseq_alone.loading import Origin, load_origin
 
-    return load_origin(Origin(os.fspath(path), device, backend, quantization, data, bpe_codes, sentencepiece, moses))
+    return load_origin(
+        Origin(os.fspath(path), device, backend, quantization, data, bpe_codes, sentencepiece, moses, split)
+    )
 
 
 _WHERE = {

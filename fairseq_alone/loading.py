@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
-import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +45,7 @@ class Origin:
     bpe_codes: str | None = None
     sentencepiece: str | None = None
     moses: bool = False
+    split: bool = False
 
 
 def load_origin(origin: Origin) -> Translator | LanguageModel:
@@ -54,6 +56,8 @@ def load_origin(origin: Origin) -> Translator | LanguageModel:
     """
     if origin.backend not in BACKENDS:
         raise UserError(f"--backend must be {' or '.join(BACKENDS)}, got {origin.backend!r}")
+    if is_ctranslate2_folder(origin.path):
+        return _of_ctranslate2(replace(origin, path=os.path.abspath(origin.path)))
     if origin.quantization is not None and origin.backend != "ctranslate2":
         raise UserError(
             "--quantization needs --backend ctranslate2: fairseq decodes with the numbers of the checkpoint"
@@ -68,11 +72,8 @@ def load_origin(origin: Origin) -> Translator | LanguageModel:
             if (file := getattr(origin, name)) is not None
         },
     )
-    if is_ctranslate2_folder(origin.path):
-        return _of_ctranslate2(origin)
-    given = given_files(origin.data, origin.bpe_codes, origin.sentencepiece, origin.moses)
-    # Averaging the checkpoints of a run says so on standard output, which belongs to translations.
-    with contextlib.redirect_stdout(sys.stderr):
+    given = given_files(origin.data, origin.bpe_codes, origin.sentencepiece, origin.moses, origin.split)
+    with _same_root_logger():
         trained = open_model(origin.path, given)
     pipeline = TextPipeline(trained.text, trained.path)
     if trained.kind == "language_model":
@@ -91,7 +92,7 @@ def load_kind(kind: type[_Loaded], path: str | os.PathLike[str], **options: Any)
     """Load a model that must be of one kind. Raises UserError when it is another."""
     loaded = load_origin(Origin(os.fspath(path), **options))
     if not isinstance(loaded, kind):
-        raise UserError(f"{path}: is for {type(loaded).__name__}, not for {kind.__name__}")
+        raise UserError(f"{path}: gives a {type(loaded).__name__}, not a {kind.__name__}; use that one's load")
     return loaded
 
 
@@ -100,6 +101,21 @@ def reduced(origin: Origin | None) -> tuple:
     if origin is None:
         raise pickle.PicklingError("only what fairseq_alone.load gives can be pickled: a pickle holds the path")
     return load_origin, (origin,)
+
+
+@contextlib.contextmanager
+def _same_root_logger() -> Iterator[None]:
+    """Some modules of fairseq set up the root logger when they are imported. It belongs to the program."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    # With a handler, basicConfig does nothing.
+    guard = logging.NullHandler()
+    root.addHandler(guard)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def _backend(trained: TrainedModel, origin: Origin) -> Backend:

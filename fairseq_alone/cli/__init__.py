@@ -87,8 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns:
-        The exit status: 0, 1 after bad input, or 2 after a bad command line. No command at all is a bad command line,
-        so that a script that forgot it stops; the help is printed.
+        The exit status: 0, 1 after bad input, 2 after a bad command line, or 130 after Ctrl-C. No command at all is a
+        bad command line, so that a script that forgot it stops; the help is printed.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = build_parser(wanted=arguments)
@@ -109,6 +109,10 @@ def main(argv: list[str] | None = None) -> int:
     except (UserError, compat.UnsupportedVersionError) as error:
         print(f"fairseq-alone {args.command}: error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        # What is written is written beside its place, and gone by now.
+        print(f"fairseq-alone {args.command}: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # The reader of our output, `head` for example, has seen enough. Nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 
 from fairseq_alone.cli.source_arguments import add_source, given_of
 from fairseq_alone.errors import UserError
+
+# Names of licences have dots, too, but in numbers: Apache-2.0.
+_FILE_NAME = re.compile(r"(?!https?:)\S*(/\S*|\.[A-Za-z]{1,5})|LICEN[CS]E|COPYING")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is bundled, to where, and what its maker says about it."""
     add_source(parser)
-    parser.add_argument("output", metavar="OUT", help="folder to write; must not be there yet")
+    parser.add_argument("output", metavar="OUT", help="folder to write: a new one, or an empty one")
     parser.add_argument(
         "--quantization",
         metavar="TYPE",
@@ -43,12 +47,13 @@ def run(args: argparse.Namespace) -> None:
 
 def _said(args: argparse.Namespace) -> tuple[str | None, str | None]:
     """Licence and note: what was given, else those of the bundle that this one is made from."""
-    from fairseq_alone.export.bundle import LICENCE
-    from fairseq_alone.inference.manifest import is_bundle, read_manifest
+    from fairseq_alone.inference.manifest import LICENCE, is_bundle, read_manifest
 
     licence, note = args.licence, args.note
     if licence is not None and os.path.isfile(licence):
         licence = _read_text("--licence", licence)
+    elif licence is not None and _FILE_NAME.fullmatch(licence.strip()):
+        raise UserError(f"--licence {licence}: there is no such file")
     if licence is not None and not licence.strip():
         raise UserError("--licence: the text of the licence is empty")
     if is_bundle(args.model):

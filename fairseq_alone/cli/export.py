@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Export; says what was written and whether it does what the model did."""
     from fairseq_alone.export.targets import target_of
+    from fairseq_alone.inference.manifest import LICENCE
 
     if args.no_verify and args.sentences:
         raise UserError("--sentences contradicts --no-verify: give one of the two")
@@ -60,6 +61,8 @@ def run(args: argparse.Namespace) -> None:
         trained, sentences = _read(args)
         with _disk_errors(args.output):
             target.write(trained, temporary, options)
+            if trained.licence is not None and not target.IS_FILE:
+                (temporary / LICENCE).write_text(trained.licence, encoding="utf-8")
         if not args.no_verify:
             found = _verify(args, target, trained, temporary, sentences)
     _tell(args, found)

@@ -51,6 +51,7 @@ def load_model(args: argparse.Namespace) -> Translator | LanguageModel:
         bpe_codes=args.bpe_codes,
         sentencepiece=args.sentencepiece,
         moses=args.moses,
+        split=args.split,
     )
     return load_origin(origin)
 

@@ -17,7 +17,7 @@ _LINES_AT_A_TIME = 1_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``perplexity``."""
-    add_source(parser)
+    add_source(parser, also=", a folder for CTranslate2")
     parser.add_argument("--input", metavar="FILE", help="text, a sentence a line; default: standard input")
     add_machine(parser)
     parser.add_argument("--lines", action="store_true", help="print LOG_PROBABILITY<TAB>UNITS<TAB>PERPLEXITY of each")

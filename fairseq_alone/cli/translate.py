@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'fairseq-alone translate MODEL ["A SENTENCE." ...] [flags]\n'
         "       fairseq-alone translate MODEL [flags] < FILE > FILE"
     )
-    add_source(parser)
+    add_source(parser, also=", a folder for CTranslate2")
     parser.add_argument(
         "text", nargs="*", metavar="SENTENCE", help="what to translate; default: standard input, a sentence a line"
     )

@@ -11,12 +11,12 @@ from fairseq_alone.export import compact_export
 from fairseq_alone.export.model_card import model_card
 from fairseq_alone.export.targets import ExportOptions
 from fairseq_alone.files import folder_replaced_on_success
-from fairseq_alone.inference.manifest import MODEL, SUBWORDS, write_manifest
+from fairseq_alone.inference.manifest import LICENCE, MODEL, SUBWORDS, write_manifest
 from fairseq_alone.inference.text_pipeline import subwords_missing
 from fairseq_alone.inference.trained_model import TrainedModel
 from fairseq_alone.modules.compact_file import compact_bytes
 
-CARD, LICENCE = "README.md", "LICENSE"
+CARD = "README.md"
 
 # Translations of the test set: whoever passes on a model may not pass on its data.
 _NOT_PASSED_ON = ("examples",)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.compact_source import read_compact
-from fairseq_alone.inference.manifest import MODEL, NAME, SUBWORDS, read_manifest
+from fairseq_alone.inference.manifest import LICENCE, MODEL, NAME, SUBWORDS, read_manifest
 from fairseq_alone.inference.trained_model import TrainedModel
 
 
@@ -25,4 +25,6 @@ def read_bundle(path: str) -> TrainedModel:
     subwords = SUBWORDS.get(trained.text.subwords)
     if subwords is not None and subwords in manifest["files"]:
         trained.text = replace(trained.text, subword_model=Path(path, subwords).read_bytes())
+    if LICENCE in manifest["files"]:
+        trained.licence = Path(path, LICENCE).read_text(encoding="utf-8")
     return trained

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from dataclasses import replace
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ from fairseq_alone.inference.trained_model import (
 
 if TYPE_CHECKING:
     from fairseq.data import Dictionary
+
+# What fairseq's names of splitters are here.
+_SUBWORDS = {None: "none", "subword_nmt": "subword-nmt", "sentencepiece": "sentencepiece"}
 
 _KINDS: dict[str, Kind] = {
     "translation": "translation",
@@ -42,7 +46,8 @@ def read_checkpoint(
         path: the checkpoint.
         data: the folder with ``dict.LANG.txt``, or ``dict.txt`` for a language model; None is the folder that the
             checkpoint names, if it is still there.
-        text: how text is split; None takes the languages from the checkpoint, and text that is split already.
+        text: how text is split; None takes the languages from the checkpoint, and words, or subwords that are not known
+            where the dictionary has such.
         decoding: defaults of the search.
         scores: what was measured of it.
 
@@ -52,6 +57,8 @@ def read_checkpoint(
     from fairseq_alone import plugin
 
     plugin.register()
+    from fairseq_alone.models.pretrained import subwords_of
+
     checkpoint = load_checkpoint(path)
     cfg = checkpoint.get("cfg")
     if cfg is None:
@@ -60,13 +67,17 @@ def read_checkpoint(
     kind = _KINDS.get(config["task"]["_name"])
     if kind is None:
         raise UserError(f"{path}: the task {config['task']['_name']} cannot be used here")
-    data = data or _data_of(cfg["task"])
+    data = data or _data_of(path, cfg["task"])
     if kind != "language_model":
         _infer_languages(config["task"], data)
     source, target = read_dictionaries(path, config["task"], data, kind)
     model, task = build_model(path, config, checkpoint["model"], source, target)
     langs = (config["task"].get("source_lang"), config["task"].get("target_lang"))
-    text = text or TextSettings()
+    found = _SUBWORDS[subwords_of(source or target)]
+    if text is None:
+        text = TextSettings(subwords=found)
+    elif text.tokenizer != "none" and text.subwords == "none":
+        text = replace(text, subwords=found)
     if text.source_lang is None and kind != "language_model":
         tokenizer_lang = langs[0] if text.tokenizer == "moses" else None
         text = replace(text, source_lang=langs[0], target_lang=langs[1], tokenizer_lang=tokenizer_lang)
@@ -108,6 +119,11 @@ def _infer_languages(task: dict[str, Any], data: str | None) -> None:
             task[side] = task.get(side) or lang
 
 
-def _data_of(task: Any) -> str | None:
+def _data_of(path: str, task: Any) -> str | None:
+    """The folder of the training, or that of the checkpoint where an export has put the dictionaries."""
     data = getattr(task, "data", None) if isinstance(task, Namespace) else task.get("data")
-    return data.split(os.pathsep)[0] if data else None
+    folder = data.split(os.pathsep)[0] if data else None
+    beside = os.path.dirname(os.path.abspath(path))
+    if (folder is None or not glob(os.path.join(folder, "dict.*"))) and glob(os.path.join(escape(beside), "dict.*")):
+        return beside
+    return folder

@@ -52,6 +52,9 @@ def _dictionary(text: str) -> Dictionary:
 
 def _text(path: str, settings: dict, given: TextSettings | None) -> TextSettings:
     text = TextSettings(**{**settings, "whole": tuple(settings["whole"])})
+    if given == TextSettings():
+        # Text that is split already.
+        return replace(text, tokenizer="none", subwords="none", target_units="subwords", headline_text=False)
     if given is None or given.subword_model is None:
         return text
     if given.subwords != text.subwords:

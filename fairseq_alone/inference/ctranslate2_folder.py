@@ -59,8 +59,8 @@ def write_settings(folder: Path, settings: CTranslate2Settings) -> None:
     text = asdict(settings.text)
     model = text.pop("subword_model")
     name = SUBWORDS.get(settings.text.subwords)
-    if name is not None:
-        (folder / name).write_bytes(model or b"")
+    if name is not None and model is not None:
+        (folder / name).write_bytes(model)
     files = {file.name: _checksum(file) for file in sorted(folder.iterdir()) if file.name != README}
     values = {
         "target": "ctranslate2",
@@ -107,7 +107,7 @@ def _settings(folder: Path, values: dict[str, Any]) -> CTranslate2Settings:
         values["max_input_length"],
         values["max_output_length"],
         tuple(values["start"]),
-        TextSettings(**text, subword_model=(folder / name).read_bytes() if name else None),
+        TextSettings(**text, subword_model=(folder / name).read_bytes() if name and name in values["sha256"] else None),
         Decoding(**values["decoding"]),
     )
 

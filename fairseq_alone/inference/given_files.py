@@ -8,7 +8,11 @@ from fairseq_alone.inference.trained_model import TextSettings
 
 
 def given_files(
-    data: str | None = None, bpe_codes: str | None = None, sentencepiece: str | None = None, moses: bool = False
+    data: str | None = None,
+    bpe_codes: str | None = None,
+    sentencepiece: str | None = None,
+    moses: bool = False,
+    split: bool = False,
 ) -> Given:
     """Read the files.
 
@@ -17,12 +21,17 @@ def given_files(
         bpe_codes: the merges of subword-nmt.
         sentencepiece: the model of SentencePiece.
         moses: whether the text was split by Moses's tokeniser first.
+        split: whether the text is in the model's units already, and shall stay so.
 
     Raises:
         UserError: two of it contradict each other, or a file cannot be read; names the flag.
     """
     if bpe_codes and sentencepiece:
         raise UserError("--bpe-codes contradicts --sentencepiece: give one of the two")
+    if split and (bpe_codes or sentencepiece or moses):
+        raise UserError("--split is for text that is split already: leave out --bpe-codes, --sentencepiece and --moses")
+    if split:
+        return Given(data, TextSettings())
     path = bpe_codes or sentencepiece
     if path is None and not moses:
         return Given(data)

@@ -14,7 +14,7 @@ from typing import Any
 
 from fairseq_alone.errors import UserError
 
-NAME, MODEL = "manifest.json", "model.safetensors"
+NAME, MODEL, LICENCE = "manifest.json", "model.safetensors", "LICENSE"
 FORMAT = "fairseq-alone-bundle"
 FORMAT_VERSION = 1
 

@@ -25,6 +25,14 @@ class Given:
     text: TextSettings | None = None
     decoding: Decoding | None = None
 
+    def refuse(self, path: str) -> None:
+        """Raise UserError when anything was said about what knows it itself."""
+        if self.text is not None:
+            flags = "--bpe-codes, --sentencepiece, --moses and --split"
+            raise UserError(f"{path}: knows how its text is split; leave out {flags}")
+        if self.data is not None:
+            raise UserError(f"{path}: knows its dictionaries; leave out --data")
+
 
 def open_model(path: str, given: Given | None = None) -> TrainedModel:
     """Read what a path holds.
@@ -40,20 +48,25 @@ def open_model(path: str, given: Given | None = None) -> TrainedModel:
     from fairseq_alone.inference.bundle_source import read_bundle
     from fairseq_alone.inference.checkpoint_source import read_checkpoint
     from fairseq_alone.inference.compact_source import read_compact
-    from fairseq_alone.inference.run_source import is_run, read_run
+    from fairseq_alone.inference.run_source import is_run, read_checkpoint_of_run, read_run, work_of
     from fairseq_alone.modules.compact_file import is_safetensors
 
     given = given or Given()
+    if is_run(path) or is_bundle(path):
+        given.refuse(path)
     if is_run(path):
         return read_run(path)
     if is_bundle(path):
         return read_bundle(path)
     if os.path.isfile(path) and is_safetensors(path):
         return read_compact(path, given.text)
+    work = work_of(path) if os.path.isfile(path) and given == Given() else None
+    if work is not None:
+        return read_checkpoint_of_run(path, work)
     if os.path.isfile(path):
         return read_checkpoint(path, given.data, given.text, given.decoding)
     if not os.path.exists(path):
         raise UserError(f"{path}: there is no such file or folder")
     if is_ctranslate2_folder(path):
         raise UserError(f"{path}: is for CTranslate2, whose tensors go back into no model; give what it was made from")
-    raise UserError(f"{path}: is no run of a recipe (WORK/runs/RUN), no bundle and no checkpoint")
+    raise UserError(f"{path}: is no run of a recipe (WORK/runs/RUN), no bundle, no compact file and no checkpoint")

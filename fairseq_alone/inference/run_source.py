@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.checkpoint_source import read_checkpoint
 from fairseq_alone.inference.trained_model import Decoding, TextSettings, TrainedModel
-from fairseq_alone.recipes.decode import average, choose_checkpoints
+from fairseq_alone.recipes.decode import choose_checkpoints
 from fairseq_alone.recipes.run_folder import RunFolder
+from fairseq_alone.recipes.tools import tool
 from fairseq_alone.recipes.values import positive
 from fairseq_alone.recipes.work_folder import WorkFolder, open_work
 
@@ -32,9 +34,31 @@ def read_run(path: str) -> TrainedModel:
     folder = Path(path).resolve()
     work = open_work(folder.parent.parent)
     run = RunFolder(work.path, folder.name)
+    if not run.path.is_dir():
+        others = ", ".join(sorted(other.name for other in run.path.parent.iterdir())) or "none"
+        raise UserError(f"{path}: there is no such run; {run.path.parent} has {others}")
     run.require_trained()
-    checkpoint = _best(run) if work.recipe == "language_model" else _averaged(work, run)
-    scores, data = _scores(run, checkpoint), str(work.path / "data-bin")
+    if work.recipe == "language_model":
+        checkpoint, scores = _best(run), _scores(run)
+    else:
+        checkpoint, scores = _averaged(work, run)
+    return _read(work, checkpoint, scores)
+
+
+def work_of(checkpoint: str) -> WorkFolder | None:
+    """The prepared folder of the recipe that trained a checkpoint, if it lies in one of its runs."""
+    # WORK/runs/RUN/averaged.pt or WORK/runs/RUN/checkpoints/NAME.pt
+    folders = [folder for folder in Path(checkpoint).resolve().parents[:2] if is_run(str(folder))]
+    return open_work(folders[0].parent.parent) if folders else None
+
+
+def read_checkpoint_of_run(path: str, work: WorkFolder) -> TrainedModel:
+    """One checkpoint of a run: the text and the search are the recipe's, and nothing was measured of it."""
+    return _read(work, Path(path), {})
+
+
+def _read(work: WorkFolder, checkpoint: Path, scores: dict[str, Any]) -> TrainedModel:
+    data = str(work.path / "data-bin")
     return read_checkpoint(str(checkpoint), data, text_settings(work), _decoding(work), scores)
 
 
@@ -45,28 +69,32 @@ def _best(run: RunFolder) -> Path:
     return best
 
 
-def _averaged(work: WorkFolder, run: RunFolder) -> Path:
-    """What ``evaluate`` made, or the same made now where there is none of the last checkpoints."""
+def _averaged(work: WorkFolder, run: RunFolder) -> tuple[Path, dict[str, Any]]:
+    """What ``evaluate`` made and measured, or the mean made now where there is none of the last checkpoints."""
     averaged = run.path / "averaged.pt"
-    if not averaged.is_file() or _is_newer(run.last_checkpoint, averaged):
-        count = positive("--average", work.preset()["checkpoints"])
-        # Standard output is for translations.
-        with contextlib.redirect_stdout(sys.stderr):
-            average(run, choose_checkpoints(run, count))
-    return averaged
+    # Not by the times of the files, which a copy of the folder does not keep.
+    if averaged.is_file() and _updates(averaged) == _updates(run.last_checkpoint):
+        return averaged, _scores(run)
+    # Standard output is for translations.
+    with contextlib.redirect_stdout(sys.stderr):
+        chosen = choose_checkpoints(run, positive("--average", work.preset()["checkpoints"]))
+        print(f"averaging the last {len(chosen)} checkpoints of {run.path}")
+    tool("average", *chosen, "--output", averaged, "--quiet")
+    return averaged, {}
 
 
-def _scores(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
-    """scores.json, unless the checkpoint is newer than it."""
+def _updates(checkpoint: Path) -> int:
+    state = load_checkpoint(str(checkpoint), mmap=True)
+    return int(state["optimizer_history"][-1]["num_updates"])
+
+
+def _scores(run: RunFolder) -> dict[str, Any]:
     scores = run.path / "scores.json"
-    if not scores.is_file() or _is_newer(checkpoint, scores):
+    # What was measured in the middle of a training may be of other checkpoints.
+    if not scores.is_file() or not run.is_done:
         return {}
     found: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8"))
     return found
-
-
-def _is_newer(first: Path, second: Path) -> bool:
-    return first.stat().st_mtime_ns > second.stat().st_mtime_ns
 
 
 def text_settings(work: WorkFolder) -> TextSettings:

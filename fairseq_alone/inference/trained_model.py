@@ -110,6 +110,7 @@ class TrainedModel:
         text: how text is split.
         decoding: defaults of the search.
         scores: what was measured of it, as ``scores.json`` has it; empty if nothing was.
+        licence: its text, where one goes with the model.
         rounded: the types that its tensors were rounded to since the training, for example ``("int8",)``.
     """
 
@@ -123,6 +124,7 @@ class TrainedModel:
     text: TextSettings = field(default_factory=TextSettings)
     decoding: Decoding = field(default_factory=Decoding)
     scores: dict[str, Any] = field(default_factory=dict)
+    licence: str | None = None
     rounded: tuple[str, ...] = ()
 
     @property

@@ -256,6 +256,8 @@ def test_refusals(written, tmp_path, capsys):
         ([str(tmp_path / "no/bundle")], "there is no folder"),
         ([str(tmp_path / "new"), "--quantization", "int3"], "--quantization must be one of fp32, fp16, int8, int4"),
         ([str(tmp_path / "new"), "--licence", " "], "--licence: the text of the licence is empty"),
+        ([str(tmp_path / "new"), "--licence", "LICX.txt"], "--licence LICX.txt: there is no such file"),
+        ([str(tmp_path / "new"), "--licence", "no/LICENCE"], "--licence no/LICENCE: there is no such file"),
     ):
         assert main(["bundle", str(written), *flags]) == 1
         assert sentence in capsys.readouterr().err
@@ -265,3 +267,14 @@ def test_refusals(written, tmp_path, capsys):
     for use in (lambda: write_bundle(trained, str(tmp_path / "new"), BundleOptions()), lambda: pipeline(trained)):
         with pytest.raises(UserError, match=r"does not hold its subwords \(subword-nmt\); give --bpe-codes FILE"):
             use()
+
+
+@pytest.mark.parametrize("licence", ["MIT", "Apache-2.0", "CC BY-NC 4.0", "https://opensource.org/license/mit"])
+def test_names_of_licences_are_texts(written, licence, tmp_path):
+    assert main(["bundle", str(written), str(tmp_path / "new"), "--licence", licence, "--quiet"]) == 0
+    assert (tmp_path / "new/LICENSE").read_text() == f"{licence}\n"
+
+
+def test_an_export_of_a_bundle_has_its_licence(written, tmp_path):
+    assert main(["export", str(written), str(tmp_path / "new"), "--to", "fairseq", "--no-verify", "--quiet"]) == 0
+    assert (tmp_path / "new/LICENSE").read_text() == "MIT\n"

@@ -99,3 +99,17 @@ def test_a_folder_for_ctranslate2_is_used_without_torch(data, trained, tmp_path)
         fairseq_alone.load(folder, backend="ctranslate2", quantization="int8")
     with pytest.raises(UserError, match="is for CTranslate2, whose tensors go back into no model"):
         open_model(str(folder))
+
+
+@pytest.mark.slow
+def test_loading_leaves_the_root_logger_alone():
+    """fairseq.tasks.text_to_speech sets it up when it is imported."""
+    code = """
+import logging
+from fairseq_alone.loading import _same_root_logger
+with _same_root_logger():
+    import fairseq.tasks.text_to_speech
+root = logging.getLogger()
+assert (root.handlers, root.level) == ([], logging.WARNING), (root.handlers, root.level)
+"""
+    run([sys.executable, "-c", code])

@@ -8,7 +8,10 @@ from toy_checkpoints import write_checkpoint
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.errors import UserError
+from fairseq_alone.inference.opening import Given, open_model
 from fairseq_alone.inference.run_source import is_run, read_run
+from fairseq_alone.inference.text_pipeline import TextPipeline
+from fairseq_alone.inference.trained_model import TextSettings
 
 _FLAGS = {"arch": "transformer_alone", "tying": "three-way"}
 
@@ -19,7 +22,7 @@ def in_languages(checkpoint):
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of a translation recipe with the checkpoints of two epochs, a minute apart."""
+    """A run of a translation recipe with the checkpoints of two epochs."""
     words = "".join(f"w{number} 1\n" for number in range(16))
     settings = "PRESET=small\nSUBWORDS=subword-nmt\nSOURCE_LANG=en\nTARGET_LANG=de\n"
     (tmp_path / "data-bin").mkdir()
@@ -36,13 +39,11 @@ def run(tmp_path):
 
 def add_epoch(folder, epoch):
     for name in (f"checkpoint{epoch}.pt", "checkpoint_last.pt"):
-        path = write_checkpoint(folder / "checkpoints" / name, updates=epoch, seed=epoch, change=in_languages, **_FLAGS)
-        os.utime(path, (60 * epoch, 60 * epoch))
+        write_checkpoint(folder / "checkpoints" / name, updates=epoch, seed=epoch, change=in_languages, **_FLAGS)
 
 
-def write_results(folder, minute):
+def write_results(folder):
     (folder / "scores.json").write_text(json.dumps({"BLEU": {"score": 12.5}}))
-    os.utime(folder / "scores.json", (60 * minute, 60 * minute))
 
 
 def averaged_from(folder):
@@ -59,12 +60,14 @@ def test_the_mean_is_made_where_there_is_none(run, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_what_evaluate_made_is_used(run):
-    write_checkpoint(run / "averaged.pt", seed=7, change=in_languages, **_FLAGS)
-    write_results(run, minute=10**8)
-    trained = read_run(str(run))
+def test_what_evaluate_made_is_used_whatever_the_times_of_the_files_are(run):
+    write_checkpoint(run / "averaged.pt", updates=2, seed=7, change=in_languages, **_FLAGS)
+    os.utime(run / "averaged.pt", (1, 1))
+    write_results(run)
+    assert read_run(str(run)).scores == {}  # the training has not ended
+    (run / "done").touch()
+    assert read_run(str(run)).scores == {"BLEU": {"score": 12.5}}
     assert averaged_from_nothing(run)
-    assert trained.scores == {"BLEU": {"score": 12.5}}
 
 
 def averaged_from_nothing(folder):
@@ -74,8 +77,8 @@ def averaged_from_nothing(folder):
 def test_a_mean_of_an_earlier_state_is_made_again(run):
     """The training went on, or goes on now."""
     read_run(str(run))
-    os.utime(run / "averaged.pt", (150, 150))
-    write_results(run, minute=2.6)
+    write_results(run)
+    (run / "done").touch()
     assert read_run(str(run)).scores == {"BLEU": {"score": 12.5}}
     add_epoch(run, 3)
     trained = read_run(str(run))
@@ -87,3 +90,43 @@ def test_a_run_without_a_checkpoint(run):
     (run / "checkpoints/checkpoint_last.pt").unlink()
     with pytest.raises(UserError, match=r"checkpoint_last\.pt is missing; run fairseq-alone train first"):
         read_run(str(run))
+
+
+def test_a_run_that_is_not_there(run):
+    with pytest.raises(UserError, match=r"runs/other: there is no such run; .*runs has toy"):
+        read_run(str(run.parent / "other"))
+
+
+def test_a_checkpoint_in_a_run_is_split_as_the_recipe_splits(run):
+    checkpoint, data = str(run / "checkpoints/checkpoint1.pt"), str(run.parent.parent / "data-bin")
+    trained = open_model(checkpoint)
+    assert (trained.text.tokenizer, trained.text.subwords, trained.decoding.beam) == ("moses", "subword-nmt", 4)
+    assert trained.text.subword_model == b"#version: 0.2\n"
+    split = open_model(checkpoint, Given(data, TextSettings())).text
+    assert (split.tokenizer, split.subwords) == ("none", "none")
+
+
+def test_what_a_run_knows_is_not_said_again(run):
+    with pytest.raises(UserError, match="knows its dictionaries; leave out --data"):
+        open_model(str(run), Given(data="elsewhere"))
+    with pytest.raises(UserError, match="knows how its text is split; leave out --bpe-codes"):
+        open_model(str(run), Given(text=TextSettings()))
+
+
+@pytest.mark.parametrize(
+    ("words", "subwords"),
+    [(["a@@", "b@@", "c"], "subword-nmt"), (["▁a", "▁b", "c"], "sentencepiece"), (["a", "b", "c"], "none")],
+)
+def test_subwords_that_are_not_given_are_noticed(tmp_path, words, subwords):
+    lines = "".join(f"{word} 1\n" for word in words)
+    for lang in ("en", "de"):
+        (tmp_path / f"dict.{lang}.txt").write_text(lines, encoding="utf-8")
+    path = write_checkpoint(tmp_path / "model.pt", vocabulary=7, change=in_languages, **_FLAGS)
+    trained = open_model(path)  # the dictionaries are beside it
+    assert (trained.text.subwords, trained.text.subword_model) == (subwords, None)
+    if subwords == "none":
+        assert TextPipeline(trained.text, path).encode("a b") == "a b"
+        return
+    with pytest.raises(UserError, match=f"model.pt: does not hold its subwords .{subwords}.; give --"):
+        TextPipeline(trained.text, path)
+    assert TextPipeline(open_model(path, Given(text=TextSettings())).text, path).encode("a b") == "a b"
