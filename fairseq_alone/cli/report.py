@@ -79,7 +79,8 @@ def describe(path: str) -> dict:
     Returns:
         * ``path``, ``file_bytes`` on disk (of a bundle all files, of a run the checkpoint that is decoded with), and
           ``model_bytes``, the model's tensors as they stand in the file, without the optimizer's state;
-        * ``updates``, None where the file does not keep them, and ``averaged_from``, the names of the files that ``average`` read, or None;
+        * ``updates``, None where the file does not keep them, and ``averaged_from``, the names of the files that
+          ``average`` read, or None;
         * ``parameters``: trained values by group (``embedding``, ``encoder``, ``decoder``, ``other``, ``total``), tied
           ones once. The embedding includes the output layer; learned positions belong to the encoder and decoder;
         * ``product_bytes``, see :func:`~fairseq_alone.cli.product_bytes.product_bytes`;
