@@ -27,7 +27,7 @@ def new_figure(height: float) -> tuple["Figure", "Axes"]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError("a plot needs matplotlib; install it with: pip install 'fairseq-alone[plot]'") from None
+        raise UserError("a plot needs matplotlib; install it with: pip install matplotlib") from None
     figure = Figure(figsize=(7, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()

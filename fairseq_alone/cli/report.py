@@ -1,4 +1,4 @@
-"""``fairseq-alone report``: sizes and settings of checkpoints, side by side."""
+"""``fairseq-alone report``: sizes and settings of trained models, side by side."""
 
 import argparse
 import functools
@@ -9,17 +9,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli.checkpoints import (
     DECODER_INPUT,
     ENCODER_INPUT,
     OUTPUTS,
-    num_updates,
     split_name,
     tie_groups,
     tied_modules,
 )
 from fairseq_alone.cli.product_bytes import COMPACT, product_bytes
+from fairseq_alone.cli.report_source import read_report_source
 from fairseq_alone.errors import UserError
 from fairseq_alone.model_settings import model_settings, tying
 
@@ -32,10 +31,11 @@ _SQUARE = "square"
 # Rows of the table: the forms of `product_bytes`, what --cost loads, and what it measures (unit, words).
 _FORMS = {
     "trained": "MB of embedding / all, fp32",
-    "stock": "  exported with a table",
+    "stock": "  stock fairseq's file",
     **{kind: f"  compact {kind}" for kind in COMPACT},
 }
-_LOADED = {"checkpoint": "checkpoint:", "compact": "compact fp16:"}
+_COMPACT_NOTE = "compact: without the dictionary and the settings, which are about 0.1 MB"
+_LOADED = {"checkpoint": "as given:", "compact": "compact fp16:"}
 _COSTS = {
     "load_seconds": (1, "loaded in s"),
     "peak_bytes": (1e6, "peak memory, MB"),
@@ -44,12 +44,17 @@ _COSTS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The checkpoints, and for whom to print."""
-    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoints, one column each")
+    """The models, and for whom to print."""
+    parser.add_argument(
+        "checkpoints",
+        nargs="+",
+        metavar="MODEL",
+        help="checkpoints, compact files, bundles or runs of a recipe (WORK/runs/RUN), one column each",
+    )
     parser.add_argument(
         "--cost",
         action="store_true",
-        help="load each checkpoint, and a compact file of it, in a fresh process until it can decode: time and memory",
+        help="load each model, and a compact file of it, in a fresh process until it can decode: time and memory",
     )
     parser.add_argument(
         "--data", metavar="DATA_BIN", help="for --cost: the binarised data, if it is not where the training found it"
@@ -69,12 +74,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def describe(path: str) -> dict:
-    """Sizes and settings of one checkpoint, all of them JSON values.
+    """Sizes and settings of one checkpoint, compact file, bundle or run, all of them JSON values.
 
     Returns:
-        * ``path``, ``file_bytes`` on disk, and ``model_bytes``, the model's tensors as they stand in the file, without
-          the optimizer's state;
-        * ``updates``, and ``averaged_from``, the names of the files that ``average`` read, or None;
+        * ``path``, ``file_bytes`` on disk (of a bundle all files, of a run the checkpoint that is decoded with), and
+          ``model_bytes``, the model's tensors as they stand in the file, without the optimizer's state;
+        * ``updates``, None where the file does not keep them, and ``averaged_from``, the names of the files that
+          ``average`` read, or None;
         * ``parameters``: trained values by group (``embedding``, ``encoder``, ``decoder``, ``other``, ``total``), tied
           ones once. The embedding includes the output layer; learned positions belong to the encoder and decoder;
         * ``product_bytes``, see :func:`~fairseq_alone.cli.product_bytes.product_bytes`;
@@ -87,7 +93,8 @@ def describe(path: str) -> dict:
     Raises:
         UserError: the file is unreadable or its embedding is of an unknown kind.
     """
-    checkpoint = load_checkpoint(path)
+    source = read_report_source(path)
+    checkpoint = source.checkpoint
     model, flags = checkpoint["model"], model_settings(checkpoint)
     groups = tie_groups(path, checkpoint)
     embeddings = {
@@ -113,15 +120,14 @@ def describe(path: str) -> dict:
         for module, embedding in embeddings.items()
         if module not in tied or module == next(other for other in embeddings if other in tied)
     )
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in model.values()}
     distinct = {names[0]: model[names[0]] for names in groups}
     described = _settings(flags, embeddings)
     words = described["vocabulary"]["target"]
     return {
         "path": path,
-        "file_bytes": os.path.getsize(path),
-        "model_bytes": sum(storages.values()),
-        "updates": num_updates(checkpoint),
+        "file_bytes": source.file_bytes,
+        "model_bytes": source.model_bytes,
+        "updates": source.updates,
         "averaged_from": (checkpoint.get("extra_state") or {}).get("averaged_from"),
         "parameters": parameters,
         "conventional_embedding_parameters": conventional,
@@ -225,7 +231,7 @@ def _table(descriptions: list[dict]) -> str:
 
     for setting, label in rows_of_settings().items():
         add(label, functools.partial(_setting_text, setting))
-    add("updates", lambda description: f"{description['updates']:,}")
+    add("updates", _updates_text)
     add(
         "mean of checkpoints",
         lambda description: description["averaged_from"] and str(len(description["averaged_from"])),
@@ -253,12 +259,17 @@ def _table(descriptions: list[dict]) -> str:
         )
         for row in rows
     ]
+    lines += ["", _COMPACT_NOTE]
     ties: dict[str, list[str]] = {}
     for name, description in zip(names, descriptions, strict=True):
         ties.setdefault("\n".join(f"  {_tie_text(tie)}" for tie in description["ties"]), []).append(name)
     for text, tied_names in ties.items():
         lines += ["", f"one tensor in {', '.join(tied_names)}:", text] if text else []
     return "\n".join(lines)
+
+
+def _updates_text(description: dict) -> str | None:
+    return None if description["updates"] is None else f"{description['updates']:,}"
 
 
 def _product_text(form: str, description: dict) -> str | None:

@@ -150,4 +150,4 @@ def stemmer() -> Callable[[str], str]:
 
 def missing(package: str) -> str:
     """What to do about a package that is not installed."""
-    return f"{package} is not installed; install it with: pip install 'fairseq-alone[summarization]'"
+    return f"{package} is not installed; install it with: pip install {package}"

@@ -15,6 +15,7 @@ from fairseq_alone.export.ctranslate2_spec import (
     vocabulary,
 )
 from fairseq_alone.export.targets import ExportOptions
+from fairseq_alone.export.text_code import example
 from fairseq_alone.inference.backend import Backend, Scorer
 from fairseq_alone.inference.ctranslate2_backend import (
     ctranslate2_library,
@@ -52,9 +53,8 @@ def write(trained: TrainedModel, output: Path, options: ExportOptions) -> None:
     spec.save(str(output))
     write_settings(output, settings)
     dictionary = trained.source_dictionary or trained.target_dictionary
-    # The most frequent word.
-    example = dictionary[dictionary.nspecial]
-    (output / README).write_text(readme(settings, quantization, example), encoding="utf-8")
+    text = readme(settings, quantization, example(dictionary.symbols))
+    (output / README).write_text(text, encoding="utf-8")
 
 
 def open_backend(trained: TrainedModel, output: Path) -> Backend:

@@ -46,7 +46,7 @@ def import_fsmt() -> tuple[type[FSMTConfig], type[FSMTForConditionalGeneration],
 
 def _import_problem(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
-        return "--to huggingface needs the library transformers: pip install 'fairseq-alone[export]'"
+        return "--to huggingface needs the library transformers: pip install transformers"
     try:
         importlib.import_module("torchaudio")
     except ModuleNotFoundError:

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from fairseq_alone.cli.markdown import markdown_table
-from fairseq_alone.inference.trained_model import TrainedModel
+from fairseq_alone.inference.trained_model import TextSettings, TrainedModel
+from fairseq_alone.modules.filters import UNUSED_SETTINGS
 
 _TITLES = {
     "translation": "Translation from {source} to {target}",
@@ -32,11 +33,14 @@ _CALLS = {
     "language_model": 'fairseq_alone.load("BUNDLE").score(["A sentence."])',
 }
 
+# What rounding may change.
+_OUTPUT = {"translation": "translations", "headlines": "headlines", "language_model": "probabilities"}
+
 _NUMBERS = {
     "fp32": "float32",
     "fp16": "float16",
     "int8": "whole numbers of 8 bits with a scale for each row",
-    "int4": "whole numbers of 4 bits with a scale for each 32",
+    "int4": "whole numbers of 4 bits with a scale for each 32 values",
 }
 
 
@@ -58,16 +62,16 @@ def model_card(trained: TrainedModel, description: dict[str, Any], sizes: dict[s
         f"A model of fairseq_alone {description['package_version']}, architecture `{trained.architecture}`.",
         *([description["note"].strip()] if description["note"] else []),
         "## Use",
-        "Below, BUNDLE is this folder.",
-        _code("pip install 'fairseq-alone[export]'", *(command.format(**languages) for command in commands)),
+        "Install fairseq_alone with its extra `export` (from its repository), then, where BUNDLE is this folder:",
+        _code(*(command.format(**languages) for command in commands)),
         "In Python:",
         _code("import fairseq_alone", _CALLS[trained.kind]),
         "## Size",
-        _sizes(description, sizes),
+        _sizes(trained, description, sizes),
         "## Settings",
         _table(("setting", "value"), _settings(trained)),
         "## Results",
-        *_results(description),
+        *_results(trained, description),
         "## Limits",
         _limits(trained),
         "## Licence",
@@ -87,7 +91,7 @@ def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
     return markdown_table([list(head), *map(list, rows)], 1)
 
 
-def _sizes(description: dict[str, Any], sizes: dict[str, int]) -> str:
+def _sizes(trained: TrainedModel, description: dict[str, Any], sizes: dict[str, int]) -> str:
     rows = [(part, f"{size:,}") for part, size in {**sizes, "together": sum(sizes.values())}.items() if size]
     body, embedding = (_NUMBERS[description[name]] for name in ("quantization", "embedding_quantization"))
     numbers = (
@@ -95,22 +99,32 @@ def _sizes(description: dict[str, Any], sizes: dict[str, int]) -> str:
     )
     if description["rounded"]:
         numbers += f" Since the training they were rounded to {' and '.join(description['rounded'])}."
+        numbers += f" Rounding may change {_OUTPUT[trained.kind]}; measure it before you rely on it."
+    # A tied tensor is one parameter; one that is not trained has no gradient.
+    values = sum(parameter.numel() for parameter in trained.model.parameters() if parameter.requires_grad)
+    numbers = f"It has {values:,} trained values. {numbers}"
     return f"{_table(('model.safetensors', 'bytes'), rows)}\n\n{numbers}"
 
 
 def _settings(trained: TrainedModel) -> list[tuple[str, str]]:
-    rows = [("words of the target", f"{len(trained.target_dictionary):,}")]
-    if trained.source_dictionary is not None:
-        rows.insert(0, ("words of the source", f"{len(trained.source_dictionary):,}"))
     text = trained.text
+    units = "characters" if text.target_units == "characters" else _units(text)
+    rows = [(f"{units} of the target", f"{len(trained.target_dictionary):,}")]
+    if trained.source_dictionary is not None:
+        rows.insert(0, (f"{_units(text)} of the source", f"{len(trained.source_dictionary):,}"))
     rows += [("tokeniser", text.tokenizer), ("subwords", text.subwords)]
     if trained.kind == "headlines":
         rows.append(("units of the headlines", text.target_units))
     if trained.kind != "language_model":
         rows += [("beam", str(trained.decoding.beam)), ("length penalty", f"{trained.decoding.lenpen:g}")]
     settings = {**trained.config["model"]}
-    shown = (name for name in sorted(settings) if _is_shown(name, settings[name]))
+    unused = {f"alone_{name}" for name in UNUSED_SETTINGS.get(settings.get("alone_filter", ""), ())}
+    shown = (name for name in sorted(settings) if name not in unused and _is_shown(name, settings[name]))
     return rows + [(f"`{name}`", f"`{json.dumps(settings[name])}`") for name in shown]
+
+
+def _units(text: TextSettings) -> str:
+    return "words" if text.subwords == "none" else "subwords"
 
 
 def _is_shown(name: str, value: object) -> bool:
@@ -121,7 +135,7 @@ def _is_shown(name: str, value: object) -> bool:
     return value not in (None, False) and (name in sides or name.startswith(of_families))
 
 
-def _results(description: dict[str, Any]) -> list[str]:
+def _results(trained: TrainedModel, description: dict[str, Any]) -> list[str]:
     scores = description["scores"]
     rows = [
         (f"{name} ({scores[name]['signature']})", f"{scores[name]['score']:.2f}")
@@ -130,12 +144,13 @@ def _results(description: dict[str, Any]) -> list[str]:
     ]
     measured = scores.get("language_model", {})
     rows += [
-        (f"perplexity of {split} ({found['tokens']:,} words)", str(found["perplexity"]))
+        (f"perplexity of {split} ({found['tokens']:,} {_units(trained.text)})", str(found["perplexity"]))
         for split, found in measured.items()
     ]
     if not rows:
         return ["Nothing was measured."]
-    said = "Of the test set of the recipe that trained the model"
+    sentences = f"{scores['sentences']:,} sentences of the " if "sentences" in scores else ""
+    said = f"Of the {sentences}test set of the recipe that trained the model"
     said += ", decoded as above with the numbers of the training, before rounding." if description["rounded"] else "."
     return [said, _table(("score", "value"), rows)]
 
@@ -149,4 +164,5 @@ def _limits(trained: TrainedModel) -> str:
     )
     if trained.kind == "language_model":
         return said
-    return f"{said} A sentence may have at most {longest[0] - 1} subwords; text of several sentences must be split."
+    said += f" A sentence may have at most {longest[0] - 1} {_units(trained.text)};"
+    return f"{said} text of several sentences must be split."

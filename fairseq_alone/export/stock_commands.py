@@ -19,7 +19,10 @@ Raw text, a sentence a line; the lines `D-` are the translations:
 Binarised text:
 
     fairseq-generate DATA_BIN {generation} --required-batch-size-multiple 1
-    fairseq-validate DATA_BIN --task translation --path model.pt --required-batch-size-multiple 1
+    fairseq-validate DATA_BIN --task translation --path model.pt --batch-size 32 --required-batch-size-multiple 1
+
+The BLEU that fairseq-generate prints is of tokens or subwords; the number to compare is the BLEU of detokenised text,
+which `sacrebleu` computes.
 
 In Python:
 

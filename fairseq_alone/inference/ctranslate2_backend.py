@@ -56,7 +56,7 @@ def ctranslate2_library() -> types.ModuleType:
     try:
         import ctranslate2
     except ImportError as error:
-        raise UserError("this needs the library ctranslate2: pip install 'fairseq-alone[export]'") from error
+        raise UserError("this needs the library ctranslate2: pip install ctranslate2") from error
     module: types.ModuleType = ctranslate2
     return module
 

@@ -250,7 +250,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise UserError("a compact file needs the library safetensors: pip install 'fairseq-alone[export]'") from error
+        raise UserError("a compact file needs the library safetensors: pip install safetensors") from error
     return safetensors.torch
 
 

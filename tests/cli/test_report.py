@@ -11,6 +11,7 @@ from fairseq_alone.cli.average import average
 from fairseq_alone.cli.report import describe
 from fairseq_alone.errors import UserError
 from fairseq_alone.export import compact_export
+from fairseq_alone.export.bundle import BundleOptions, write_bundle
 from fairseq_alone.export.stock import stock_model
 from fairseq_alone.export.targets import ExportOptions
 from fairseq_alone.inference.loading_cost import _peak_bytes, loading_cost
@@ -217,8 +218,8 @@ def test_table_and_json(tmp_path, capsys):
     assert rows["embedding parameters"] == [f"{1234 * 8:,}", str(8 + 2 * 12 * 8)]
     assert "factorized d" not in rows
     # A table of 1,234 words with 8 values of 4 bytes is 0.04 MB; o, W1 and W2 have 200 values.
-    assert rows["exported with a table"][0] == rows["MB of embedding / all, fp32"][0] == "0.04"
-    assert rows["exported with a table"][3] == "0.04"
+    assert rows["stock fairseq's file"][0] == rows["MB of embedding / all, fp32"][0] == "0.04"
+    assert rows["stock fairseq's file"][3] == "0.04"
     assert rows["MB of embedding / all, fp32"][3] == "0.00"
     assert "  encoder.embed_tokens.w1 = decoder.embed_tokens.w1 (not in the file)" in "\n".join(lines)
 
@@ -258,6 +259,51 @@ def test_bytes_of_the_products_are_those_of_the_products(tmp_path, flags):
     }
 
 
+@pytest.mark.parametrize("flags", PRODUCTS[:4], ids=" ".join)
+def test_compact_files_and_bundles_are_described_as_their_checkpoint(tmp_path, flags):
+    trained = toy_trained(*flags)
+    path, compact, folder = str(tmp_path / "1.pt"), tmp_path / "1.safetensors", tmp_path / "bundle"
+    model = argparse.Namespace(**trained.config["model"])
+    torch.save({"cfg": {"model": model}, "model": trained.model.state_dict()}, path)
+    compact_export.write(trained, compact, ExportOptions(quantization="fp32"))
+    write_bundle(trained, str(folder), BundleOptions(quantization="int8", licence="MIT"))
+    expected, sizes = describe(path), compact_bytes(compact)
+    own = {"path": str(compact), "file_bytes": compact.stat().st_size, "updates": None}
+    own["model_bytes"] = sum(sizes.values()) - sizes["metadata"]
+    assert describe(str(compact)) == {**expected, **own}
+    told = describe(str(folder))
+    assert {**told, **own} == {**expected, **own}
+    assert told["file_bytes"] == sum(file.stat().st_size for file in folder.iterdir())
+    assert told["model_bytes"] == expected["product_bytes"]["int8"]["model"]
+
+
+def test_a_run_is_described_as_what_it_decodes_with(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "runs" / "one"
+    (run / "checkpoints").mkdir(parents=True)
+    (tmp_path / "prepare.settings").touch()
+    best = write_checkpoint(run / "checkpoints" / "checkpoint_best.pt", updates=30)
+    opened = []
+    monkeypatch.setattr("fairseq_alone.inference.opening.open_model", opened.append)
+    assert describe(str(run)) == {**describe(best), "path": str(run)}
+    average([best], str(run / "averaged.pt"))
+    assert describe(str(run)) == {**describe(str(run / "averaged.pt")), "path": str(run)}
+    # Opening averages what is not averaged yet.
+    assert opened == [str(run), str(run)]
+    assert main(["report", str(run)]) == 0
+    assert "compact: without the dictionary" in capsys.readouterr().out
+
+
+def test_no_updates_are_a_dash(tmp_path, capsys):
+    compact = tmp_path / "1.safetensors"
+    compact_export.write(toy_trained("transformer_alone"), compact, ExportOptions(quantization="int4"))
+    assert main(["report", write_checkpoint(tmp_path / "1.pt"), str(compact)]) == 0
+    rows = {line[:28].strip(): line[28:].split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["updates"] == ["10", "-"]
+    (tmp_path / "folder").mkdir()
+    assert main(["report", str(tmp_path / "folder")]) == 1
+    assert "is no run of a recipe (WORK/runs/RUN), no bundle and no checkpoint" in capsys.readouterr().err
+
+
 def test_a_length_encoding_has_no_stock_model(tmp_path):
     flags = {"arch": "transformer_alone_duc", "length_encoding": "ldpe", "task": "headline_generation"}
     assert describe(write_checkpoint(tmp_path / "1.pt", **flags))["product_bytes"]["stock"] is None
@@ -287,7 +333,7 @@ def test_costs_are_those_of_the_checkpoint_and_of_its_compact_file(trained, data
     command = ["report", str(trained / "checkpoint_best.pt"), "--cost", "--data", str(data)]
     assert main(command) == 0
     rows = {line[:34].strip(): line[34:].split() for line in capsys.readouterr().out.splitlines()}
-    assert rows["checkpoint: loaded in s"] == ["2.00"]
+    assert rows["as given: loaded in s"] == ["2.00"]
     assert rows["compact fp16: loaded in s"] == ["1.00"]
     assert rows["compact fp16: peak memory, MB"] == ["500.00"]
     assert main([*command, "--json"]) == 0

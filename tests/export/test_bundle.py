@@ -13,6 +13,7 @@ from toy_trained import toy_trained
 
 import fairseq_alone.files
 from fairseq_alone.cli import main
+from fairseq_alone.cli.report import describe
 from fairseq_alone.errors import UserError
 from fairseq_alone.export import bundle
 from fairseq_alone.export.bundle import BundleOptions, write_bundle
@@ -106,6 +107,12 @@ def test_the_card(written):
     assert "| BLEU (nrefs:1|case:mixed) | 30.92 |" in card
     assert "See the file LICENSE." in card
     assert "Its numbers are float32.\n" in card
+    assert "Of the 1,000 sentences of the test set of the recipe that trained the model." in card
+    assert re.search(r"\| subwords of the source +\| +20 \|\n\| subwords of the target +\| +20 \|", card)
+    assert "Install fairseq_alone with its extra `export` (from its repository)" in card
+    assert "pip install" not in card
+    total = describe(str(written))["parameters"]["total"]
+    assert f"It has {total:,} trained values." in card
     assert "rounding" not in card
     assert re.search(rf"\| together +\| +{(written / 'model.safetensors').stat().st_size:,} \|", card)
     assert "A sentence may have at most 39 subwords" in card
@@ -118,8 +125,32 @@ def test_without_licence_and_scores_the_card_says_so(tmp_path):
     card = (tmp_path / "bundle/README.md").read_text()
     assert "Whoever made this model must choose one" in card
     assert "Nothing was measured." in card
-    assert "8 bits with a scale for each row; the embedding's whole numbers of 4 bits" in card
+    assert (
+        "8 bits with a scale for each row; the embedding's whole numbers of 4 bits with a scale for each 32 values"
+        in card
+    )
+    assert "Rounding may change probabilities; measure it before you rely on it." in card
+    assert "| words of the target" in card
     assert not (tmp_path / "bundle/LICENSE").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "left_out"),
+    [
+        ("binary", "zero_probability", ("filter_std",)),
+        ("real", "filter_std", ("zero_probability",)),
+        ("naive", "zero_probability", ("num_codebooks", "codebook_size", "filter_std")),
+    ],
+)
+def test_the_card_leaves_out_what_has_no_effect(kind, shown, left_out, tmp_path):
+    flags = (f"--alone-filter={kind}", "--alone-filter-std=2", "--alone-zero-probability=0.25", "--alone-fix-base")
+    write_bundle(toy_trained("transformer_alone", *flags), str(tmp_path / "bundle"), BundleOptions())
+    card = (tmp_path / "bundle/README.md").read_text()
+    assert f"`alone_{shown}`" in card
+    assert not any(name in card for name in left_out)
+    # The base that is not trained does not count.
+    total = describe(str(tmp_path / "bundle"))["parameters"]["total"]
+    assert f"It has {total:,} trained values." in card
 
 
 def test_the_same_model_gives_the_same_bytes_anywhere(written, tmp_path, monkeypatch):

@@ -95,6 +95,15 @@ def test_validate_and_interactive_print_the_same(exported, trained, data, corpus
     assert without_times[0] == without_times[1]
 
 
+def test_the_commands_of_the_readme_run(exported, data):
+    text = (exported / "README.md").read_text()
+    for tool in ("generate", "validate"):
+        (command,) = re.findall(rf"^    fairseq-{tool} (.*)$", text, re.M)
+        arguments = command.replace("DATA_BIN", str(data)).replace("model.pt", str(exported / "model.pt")).split()
+        assert results(stock_fairseq(tool, *arguments, "--cpu", "--num-workers", 0))
+    assert "is of tokens or subwords; the number to compare is the BLEU of detokenised text" in text
+
+
 def test_another_training_begins_with_it(exported, data, tmp_path):
     flags = ("--arch", "transformer", "--share-all-embeddings", *SMALL_MODEL, *SMALL_TRAINING, "--max-update", 1)
     path = exported / "model.pt"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from fairseq_commands import python
-from toy_trained import toy_trained
+from toy_trained import toy_trained, with_subwords
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.export import torchscript_export
@@ -15,6 +15,7 @@ from fairseq_alone.export.verification import verify_scores, verify_translation
 from fairseq_alone.inference.backend import Search
 from fairseq_alone.inference.fairseq_backend import FairseqBackend
 from fairseq_alone.inference.fairseq_scorer import FairseqScorer
+from fairseq_alone.inference.text_pipeline import TextPipeline
 from fairseq_alone.inference.trained_model import Decoding
 
 pytestmark = pytest.mark.slow
@@ -75,6 +76,20 @@ def test_the_readme_translates_without_fairseq(translation):
     assert float(score) == pytest.approx(best.score, abs=1e-5)
 
 
+def test_the_readme_starts_from_text(tmp_path):
+    trained = with_subwords(toy_trained("transformer_alone"))
+    trained.decoding = Decoding(beam=2, max_len_b=6)
+    folder = exported(trained, tmp_path)
+    readme = folder / "README.md"
+    readme.write_text(readme.read_text().replace('["wow b o"]', '["Wob\'s wow wob."]'))
+    pipeline = TextPipeline(trained.text, "toy")
+    ((best,),) = FairseqBackend(trained).decode([pipeline.encode("Wob's wow wob.")], Search(2, 1.0, 1, 0.0, 6))
+    text, score = printed_by_the_readme(folder).rsplit(" ", 1)
+    assert text == pipeline.decode(best.units)
+    assert float(score) == pytest.approx(best.score, abs=1e-5)
+    assert "pip install torch sacremoses subword-nmt" in readme.read_text()
+
+
 def test_the_network_is_in_the_file_once_and_gives_logits(translation):
     trained, folder = translation
     loaded = torch.jit.load(str(folder / "model.torchscript"))
@@ -95,7 +110,7 @@ def test_language_models(flags, tmp_path):
     found = verify_scores(trained, torchscript_export.open_scorer(trained, folder))
     assert (found.sentences, found.equal) == (32, 32)
     assert found.largest_score_difference < 1e-5
-    text = re.search(r'for word in "(.*)"\.split', Path(folder, "README.md").read_text())[1]
+    text = re.search(r'for word in split\("(.*)"\)\]', Path(folder, "README.md").read_text())[1]
     (scores,) = FairseqScorer(trained).score([text])
     assert eval(printed_by_the_readme(folder)) == pytest.approx(scores, abs=1e-5)
 

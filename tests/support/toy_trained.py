@@ -7,7 +7,7 @@ from fairseq import options
 from small_models import SIZES, dictionary
 
 import fairseq_alone.models  # noqa: F401 (registers the architectures)
-from fairseq_alone.inference.trained_model import Decoding, TrainedModel, build_task, plain_config
+from fairseq_alone.inference.trained_model import Decoding, TextSettings, TrainedModel, build_task, plain_config
 
 _SIDES = [
     f"--{side}-{setting}"
@@ -57,3 +57,18 @@ def toy_trained(arch: str, *flags, vocabulary=20, target_vocabulary=None, task=N
         *(None if language_model else source, target),
         decoding=Decoding(beam=2),
     )
+
+
+def with_subwords(trained: TrainedModel) -> TrainedModel:
+    """Give a translation model with one dictionary real merges: its w0, w1, ... become pieces of words.
+
+    "wow." is "wow .", and "wob" is "wo@@ b".
+    """
+    dictionary = trained.target_dictionary
+    pieces = ["wow", ".", "wo@@", "b", "w@@", "&apos;s", "o@@", "o", "w", "b@@"]
+    for number, piece in enumerate(pieces, start=dictionary.nspecial):
+        del dictionary.indices[dictionary.symbols[number]]
+        dictionary.symbols[number], dictionary.indices[piece] = piece, number
+    codes = b"#version: 0.2\nw o\nwo w</w>\n"
+    trained.text = TextSettings("en", "de", "moses", "en", "subword-nmt", codes, ("<unk>",))
+    return trained
