@@ -100,7 +100,7 @@ def test_blank_and_long_texts_and_the_wrong_kind(data, checkpoint, caplog):
             13,
             "line 2 has 12 units, but the model takes 11: it has no score",
         )
-    with pytest.raises(UserError, match="is for LanguageModel, not for Translator"):
+    with pytest.raises(UserError, match="gives a LanguageModel, not a Translator; use that one's load"):
         fairseq_alone.Translator.load(str(checkpoint), data=data)
 
 
