@@ -79,8 +79,8 @@ def measure(form: Form, path: Path, sources: Path, data: Path, batch: int) -> di
     return json.loads(done.stdout)
 
 
-def rows_of_model(work: Path, run: str, folder: Path, bar: tqdm) -> list[dict]:
-    """All forms of one model."""
+def rows_of_model(work: Path, run: str, names: list[str], folder: Path, bar: tqdm) -> list[dict]:
+    """Some forms of one model; what is the same is counted against the first."""
     trained = open_model(str(work / "runs" / run))
     pipeline = TextPipeline(trained.text, run)
     langs = trained.text.source_lang, trained.text.target_lang
@@ -88,7 +88,8 @@ def rows_of_model(work: Path, run: str, folder: Path, bar: tqdm) -> list[dict]:
     sources = folder / "sources"
     sources.write_text("".join(f"{pipeline.encode(line)}\n" for line in source), encoding="utf-8")
     rows: list[dict] = []
-    for name, form in FORMS.items():
+    for name in names:
+        form = FORMS[name]
         bar.set_description(f"{run}: {name}")
         path = write(trained, form, folder / name) if form.target else work / "runs" / run / "averaged.pt"
         found = measure(form, path, sources, work / "data-bin", _BATCH)
@@ -165,15 +166,16 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="folder that fairseq-alone prepare wrote")
     parser.add_argument("--corpus", type=Path, help="Multi30k, to prepare WORK if it is not there")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw BLEU against MB, as PNG")
     args = parser.parse_args()
     train(args.work, args.corpus)
     rows: list[dict] = []
-    with tqdm(total=len(args.models) * len(FORMS), unit="form", disable=None) as bar:
+    with tqdm(total=len(args.models) * len(args.forms), unit="form", disable=None) as bar:
         for run in args.models:
             with tempfile.TemporaryDirectory() as folder:
-                rows += rows_of_model(args.work, run, Path(folder), bar)
+                rows += rows_of_model(args.work, run, args.forms, Path(folder), bar)
     print(f"{processor()}, one thread, Python {platform.python_version()}, {rows[0]['signature']}")
     print(table(rows))
     if args.json:

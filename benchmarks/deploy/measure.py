@@ -4,11 +4,12 @@ Prints JSON: the hypotheses, seconds to load, CPU seconds to decode, and the pea
 """
 
 import argparse
+import contextlib
 import json
 import re
-import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -40,8 +41,14 @@ def measure(engine: str, path: str, sources: list[str], batch: int, data: str | 
         "units": [best[0].units for best in found],
         "load_seconds": loaded,
         "decode_seconds": decoded,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_bytes": peak_bytes("self"),
     }
+
+
+def peak_bytes(process: int | str) -> int:
+    """The peak of the resident memory of a process that runs. getrusage would begin with the parent's."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
 
 
 def open_backend(engine: str, path: str, data: str | None):
@@ -73,20 +80,29 @@ def measure_command(path: str, data: str, batch: int) -> dict:
     command = [*fairseq_command("generate"), data, "--user-dir", user_dir(), "--path", path, "--cpu"]
     command += ["--beam", "4", "--lenpen", "0.6", "--max-sentences", str(batch), "--gen-subset", "test"]
     command += ["--required-batch-size-multiple", "1", "--num-workers", "0", "--no-progress-bar"]
-    started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
+    started, peak = time.perf_counter(), 0
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as messages:
+        process = subprocess.Popen(command, stdout=output, stderr=messages)
+        while process.poll() is None:
+            # It is gone when the process has ended, so the last look counts.
+            with contextlib.suppress(OSError, TypeError):
+                peak = max(peak, peak_bytes(process.pid))
+            time.sleep(0.2)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        messages.seek(0)
+        printed, told_beside = output.read(), messages.read()
     # The command loads, decodes and ends. It prints how long decoding took.
-    told = re.search(r"Translated ([\d,]+) sentences \([\d,]+ tokens\) in ([\d.]+)s", done.stdout + done.stderr)
-    if done.returncode or told is None:
-        sys.exit(f"fairseq-generate failed: {done.stderr[-2000:]}")
-    lines = (line.split("\t") for line in done.stdout.splitlines() if line.startswith("H-"))
+    told = re.search(r"Translated ([\d,]+) sentences \([\d,]+ tokens\) in ([\d.]+)s", printed + told_beside)
+    if process.returncode or told is None:
+        sys.exit(f"fairseq-generate failed: {told_beside[-2000:]}")
+    lines = (line.split("\t") for line in printed.splitlines() if line.startswith("H-"))
     units = {int(fields[0][2:]): fields[2] for fields in lines}
     return {
         "units": [units[number] for number in sorted(units)],
         "load_seconds": seconds - float(told[2]),
         "decode_seconds": float(told[2]),
-        "peak_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        "peak_bytes": peak,
     }
 
 
