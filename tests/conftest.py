@@ -24,6 +24,15 @@ from fairseq_commands import (  # noqa: E402, F401 (many tests take them from he
 torch.set_num_threads(1)
 
 
+# Tests that take half a minute and more come first: at the end, one process would wait for the other.
+_LONG = ("test_convergence_study.py", "test_new_family.py", "test_translation_recipe.py", "test_headlines_recipe.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long ones first; the others keep their order."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
+
 def write_corpus(folder: Path, seed: int = 1) -> None:
     """Sentences of made-up words; the target is the source backwards."""
     generator = random.Random(seed)

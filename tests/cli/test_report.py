@@ -301,7 +301,9 @@ def test_no_updates_are_a_dash(tmp_path, capsys):
     assert rows["updates"] == ["10", "-"]
     (tmp_path / "folder").mkdir()
     assert main(["report", str(tmp_path / "folder")]) == 1
-    assert "is no run of a recipe (WORK/runs/RUN), no bundle, no compact file and no checkpoint" in capsys.readouterr().err
+    assert (
+        "is no run of a recipe (WORK/runs/RUN), no bundle, no compact file and no checkpoint" in capsys.readouterr().err
+    )
 
 
 def test_a_length_encoding_has_no_stock_model(tmp_path):
