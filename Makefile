@@ -1,6 +1,6 @@
 # make            set up .venv
 # make test       set up, then run the tests
-# make test-fast  set up, then run the tests that take less than a minute together: the daily round
+# make test-fast  set up, then run the quick tests: the daily round, 1 to 2 minutes
 # make demo       set up, then train and compare a conventional and an ALONE Transformer (4 minutes on 2 cores)
 # make check      set up, then check style (ruff), scripts (shellcheck) and types (mypy)
 # make lint       the same
