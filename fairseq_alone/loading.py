@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.inference.ctranslate2_backend import open_ctranslate2, open_ctranslate2_scorer
+from fairseq_alone.inference.ctranslate2_backend import CTranslate2Backend, CTranslate2Scorer, open_ctranslate2
 from fairseq_alone.inference.ctranslate2_folder import is_ctranslate2_folder, read_settings
 from fairseq_alone.inference.given_files import given_files
 from fairseq_alone.inference.language_model import LanguageModel
@@ -138,5 +138,5 @@ def _of_ctranslate2(origin: Origin) -> Translator | LanguageModel:
     facts = ModelFacts(origin.path, settings.kind, settings.text, settings.decoding)
     pipeline = TextPipeline(settings.text, origin.path)
     if settings.kind == "language_model":
-        return LanguageModel(facts, pipeline, open_ctranslate2_scorer(origin.path, origin.device)[1], origin)
-    return Translator(facts, pipeline, open_ctranslate2(origin.path, origin.device)[2], origin)
+        return LanguageModel(facts, pipeline, CTranslate2Scorer(origin.path, settings, origin.device), origin)
+    return Translator(facts, pipeline, CTranslate2Backend(origin.path, settings, origin.device), origin)

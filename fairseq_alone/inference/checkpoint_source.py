@@ -124,6 +124,8 @@ def _data_of(path: str, task: Any) -> str | None:
     data = getattr(task, "data", None) if isinstance(task, Namespace) else task.get("data")
     folder = data.split(os.pathsep)[0] if data else None
     beside = os.path.dirname(os.path.abspath(path))
-    if (folder is None or not glob(os.path.join(folder, "dict.*"))) and glob(os.path.join(escape(beside), "dict.*")):
-        return beside
-    return folder
+    return beside if not _has_dictionaries(folder) and _has_dictionaries(beside) else folder
+
+
+def _has_dictionaries(folder: str | None) -> bool:
+    return folder is not None and bool(glob(os.path.join(escape(folder), "dict.*")))
