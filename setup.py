@@ -32,6 +32,9 @@ setup(
         # taken before it is tried; that of September 2025 is on no package index.
         "fairseq-fixed>=0.12.3.1,<0.12.4; python_version >= '3.11' and python_version < '3.13'",
         "numpy",
+        # Corpus vectors: sparse counts, a randomised SVD and k-means. fairseq needs both anyway.
+        "scipy",
+        "scikit-learn>=1.3",
         "sentencepiece",
         "sacrebleu>=2.0",
         "sacremoses",

@@ -7,8 +7,8 @@ import torch
 from fairseq.data import Dictionary
 from torch import Tensor, nn
 
+from fairseq_alone.corpus.vector_file import coverage, read_word_vectors
 from fairseq_alone.criterions.augmented_loss_flags import AugmentedLossFlags
-from fairseq_alone.criterions.word_vectors import coverage, read_word_vectors
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.modules.kept_matrix import AveragedMatrix, RefreshedMatrix
 

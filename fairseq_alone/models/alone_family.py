@@ -19,6 +19,7 @@ from fairseq_alone.models.family_flags import fill_in, flag
 from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
 from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
+from fairseq_alone.modules.fit import fit
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,14 @@ class AloneFamily(EmbeddingFamily):
             **{name: getattr(embedding, name) for name in names},
             "free_rows": [[band.num_rows, band.rows.size(1)] for band in embedding.free.bands],
         }
+
+    @classmethod
+    def start_from(cls, embedding: AloneEmbedding, vectors: Tensor, weights: Tensor) -> None:
+        """Free rows take the vectors of their words; the network is fitted to those of all others (equation 4)."""
+        embedding.free.start_from(vectors, weights)
+        first = embedding.free.num_words
+        if first < embedding.num_embeddings:
+            fit(embedding, vectors, weights, [embedding.o, *embedding.layers], first)
 
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:

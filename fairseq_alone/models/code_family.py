@@ -11,11 +11,17 @@ from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from torch import Tensor
 
+from fairseq_alone.corpus.codes import codebooks_for, made_unique, residual_codes
 from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.models.alone_family import free_rows
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.family_flags import flag
 from fairseq_alone.modules import CodeEmbedding
+from fairseq_alone.modules.code_budget import CodeBudget
 from fairseq_alone.text_files import read_lines
+
+# Of the first centres of clusters.
+_SEED = 1
 
 
 @dataclass
@@ -25,6 +31,17 @@ class CodeFlags(FairseqDataclass):
     codes_num_codebooks: int = flag(32, "codebooks M; a word's vector is a sum of one vector of each", "M")
     codes_codebook_size: int = flag(16, "vectors c in a codebook; the trained size is M * c * D_e", "C")
     codes_seed: int = flag(1, "seed of random codes", "SEED", training_only=True)
+    codes_share: Optional[float] = flag(
+        None,
+        "size of the embedding, that of a table V x D_e = 1, at most 0.75: chooses M, c and the free rows",
+        "SHARE",
+    )
+    codes_free_rows: str = flag(
+        "0",
+        "the first words of the dictionary, which are the most frequent, have rows of their own: 500 is 500 rows of "
+        "D_e values in place of the sum; 500,7000x20 is these, then 7000 of 20 values with a projection, added to it",
+        "K[xD],...",
+    )
     codes_file: Optional[str] = flag(
         None,
         "codes of the words in place of random ones: a line has a word and its M whole numbers from 0 to c - 1; words "
@@ -47,14 +64,23 @@ class CodeFamily(EmbeddingFamily):
         cls, args: Namespace, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int
     ) -> CodeEmbedding:
         """Build an embedding with random codes; :meth:`check_dictionary` reads those of a file."""
+        books, size, rows = (
+            args.codes_num_codebooks,
+            args.codes_codebook_size,
+            free_rows(args.codes_free_rows, embed_dim),
+        )
+        if args.codes_share is not None:
+            budget = CodeBudget.of_share(args.codes_share, num_embeddings, embed_dim)
+            books, size, rows = budget.num_codebooks, budget.codebook_size, budget.free_rows
         return CodeEmbedding(
             num_embeddings,
             embed_dim,
             padding_idx,
-            num_codebooks=args.codes_num_codebooks,
-            codebook_size=args.codes_codebook_size,
+            num_codebooks=books,
+            codebook_size=size,
             seed=args.codes_seed,
             stream=stream,
+            free_rows=rows,
         )
 
     @classmethod
@@ -65,6 +91,28 @@ class CodeFamily(EmbeddingFamily):
         if size**books < num_embeddings:
             raise SettingError("num_codebooks", f"would be {books} for a share of {share}: too few for unique codes")
         return {"codes_num_codebooks": books, "codes_codebook_size": size}
+
+    @classmethod
+    def start_from(cls, embedding: CodeEmbedding, vectors: Tensor, weights: Tensor) -> None:
+        """Rows take the nearest vectors of their width; codes and codebooks come from what the rows leave.
+
+        Codes of a file stay; then only the codebooks are fitted. Without rows no two words get the same codes.
+        """
+        embedding.free.start_from(vectors, weights)
+        with torch.no_grad():
+            embedding.codebooks.zero_()
+            left = (vectors - embedding.matrix()).numpy()
+        counts = weights.numpy().astype(float)
+        size = embedding.codebook_size
+        if embedding.codes_are_given:
+            codebooks = codebooks_for(embedding.codes.numpy(), left, counts, size)
+        else:
+            codes, codebooks = residual_codes(left, counts, embedding.num_codebooks, size, _SEED)
+            if not embedding.free.num_rows:
+                codes = made_unique(codes, left, codebooks, _SEED)
+            embedding.set_codes(torch.from_numpy(codes))
+        with torch.no_grad():
+            embedding.codebooks.copy_(torch.from_numpy(codebooks).flatten(0, 1))
 
     @classmethod
     def module_settings(cls, embedding: CodeEmbedding) -> dict[str, Any]:

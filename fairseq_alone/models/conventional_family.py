@@ -52,6 +52,11 @@ class ConventionalFamily(EmbeddingFamily):
         return {name: getattr(embedding, name) for name in names}
 
     @classmethod
+    def start_from(cls, embedding: TableEmbedding, vectors: Tensor, weights: Tensor) -> None:
+        """Copy the vectors."""
+        embedding.start_from(vectors)
+
+    @classmethod
     def upgrade_state_dict(cls, model: Any, state_dict: dict[str, Tensor], prefix: str) -> None:
         """Give the tables of old checkpoints the names that fairseq gives them."""
         names = dict(_OLD_NAMES)

@@ -11,6 +11,7 @@ from torch import Tensor
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.models.family_flags import add_flags, fill_in
 from fairseq_alone.modules.embedding import Embedding
+from fairseq_alone.modules.fit import fit
 
 # Untied embeddings draw independent filters; the encoder's is also the shared one.
 ENCODER_STREAM, DECODER_STREAM, OUTPUT_STREAM = range(3)
@@ -101,6 +102,19 @@ class EmbeddingFamily:
             The module's arguments by name, as JSON values; None where only the plugin of the family can build it.
         """
         return None
+
+    @classmethod
+    def start_from(cls, embedding: Any, vectors: Tensor, weights: Tensor) -> None:
+        """Begin a new embedding with given vectors, or as near to them as it can, in place.
+
+        Without a way of its own, a family's trained values are fitted by gradients (equation 4 of the ALONE paper).
+
+        Args:
+            embedding: a module of this family, on a CPU, in float32.
+            vectors: (V, D_e), float32, with the usual standard deviation; the strongest directions come first.
+            weights: (V,), how often each word occurs.
+        """
+        fit(embedding, vectors, weights)
 
     @classmethod
     def variant(cls, settings: dict) -> str:

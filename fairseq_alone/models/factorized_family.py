@@ -56,6 +56,11 @@ class FactorizedFamily(EmbeddingFamily):
         return {**{name: getattr(embedding, name) for name in names}, "factorized_dim": embedding.factor.size(1)}
 
     @classmethod
+    def start_from(cls, embedding: FactorizedEmbedding, vectors: Tensor, weights: Tensor) -> None:
+        """The nearest matrix of rank d."""
+        embedding.start_from(vectors, weights)
+
+    @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
         """Sizes from the two factors."""
         if not {"factor", "projection"} <= tensors.keys():

@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.pretrained import FromPretrained
 from fairseq_alone.models.scriptable_copy import ScriptableCopy
+from fairseq_alone.models.starting import add_starting_args
 from fairseq_alone.models.tied_state_dict import TiedStateDict
 from fairseq_alone.models.tying import add_tying_args
 
@@ -21,4 +22,5 @@ class FamilyModel(FromPretrained, ScriptableCopy, TiedStateDict):
     def add_own_args(cls, parser: ArgumentParser) -> None:
         """Add the flags that fairseq's model does not have."""
         add_tying_args(parser)
+        add_starting_args(parser)
         cls.family.add_args(parser)

@@ -13,7 +13,7 @@ from fairseq_alone.modules.alone_vectors import alone_vectors
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.filters import FilterBank, FilterSettings
 from fairseq_alone.modules.first_layer import FilterProducts, FilterSums
-from fairseq_alone.modules.free_rows import FreeRows
+from fairseq_alone.modules.free_rows import FreeRows, check_free_rows
 
 #: How the trained values may start; see :class:`AloneEmbedding`.
 INITS = ("balanced", "published")
@@ -90,9 +90,7 @@ class AloneEmbedding(ComputedEmbedding):
             raise SettingError("dropout_until", f"must be at least 0, got {dropout_until}")
         if init not in INITS:
             raise SettingError("init", f"must be one of {', '.join(INITS)}, got {init!r}")
-        most, wanted = settings.num_embeddings - (padding_idx is not None), sum(words for words, _ in free_rows)
-        if wanted > most:
-            raise SettingError("free_rows", f"must be at most {most} in all, one for each word, got {wanted}")
+        check_free_rows(free_rows, settings.num_embeddings, padding_idx)
         super().__init__(settings.num_embeddings, embedding_dim, padding_idx)
         self.inter_dim = inter_dim
         self.num_layers = num_layers

@@ -1,5 +1,6 @@
-"""Compositional codes: a word is a sum of codebook vectors (Shu and Nakayama, ICLR 2018)."""
+"""Compositional codes: a word is a sum of codebook vectors (Shu and Nakayama, ICLR 2018), and rows of its own."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.filters import FilterSettings, unique_codes
+from fairseq_alone.modules.free_rows import FreeRows, check_free_rows
 
 
 class CodeEmbedding(ComputedEmbedding):
@@ -16,6 +18,10 @@ class CodeEmbedding(ComputedEmbedding):
 
     The trained size is ``M * c * D_e``, whatever the vocabulary is. Codes are data, not trained: random and unique, or
     given by :meth:`set_codes`. A checkpoint holds them, ``M`` whole numbers for each word, of one byte up to c = 256.
+
+    With ``free_rows``, the first words have rows of their own, see :class:`~fairseq_alone.modules.free_rows.FreeRows`:
+    a wide row takes the place of the sum, a narrow one is added to it. So words share what they have in common, and a
+    few values of each tell them apart.
 
     At initialisation the standard deviation of ``matrix()`` is ``D_e ** -0.5``, that of a fairseq table.
 
@@ -27,6 +33,8 @@ class CodeEmbedding(ComputedEmbedding):
         codebook_size: c, from 2; 16 in most experiments of the paper.
         seed: of the random codes.
         stream: which of several independent draws of one seed.
+        free_rows: bands of words with rows of their own, each the number of its words and the width of their rows, at
+            most D_e; none is the paper's.
 
     Raises:
         SettingError: a setting is outside its range, or ``c ** M < V``, so that words cannot have unique codes.
@@ -44,6 +52,7 @@ class CodeEmbedding(ComputedEmbedding):
         codebook_size: int,
         seed: int = 1,
         stream: int = 0,
+        free_rows: Sequence[tuple[int, int]] = (),
     ):
         if codebook_size < 2:
             raise SettingError("codebook_size", f"must be at least 2, got {codebook_size}")
@@ -56,18 +65,23 @@ class CodeEmbedding(ComputedEmbedding):
             seed=seed,
             stream=stream,
         )
+        check_free_rows(free_rows, num_embeddings, padding_idx)
         super().__init__(num_embeddings, embedding_dim, padding_idx)
         self.num_codebooks, self.codebook_size = num_codebooks, codebook_size
         self.register_buffer("codes", torch.from_numpy(unique_codes(settings)).to(self._code_type))
+        #: Whether the codes are other than the random ones.
+        self.codes_are_given = False
         #: A sentence while the random codes must not be used, until others are set or loaded.
         self.awaited_codes: str | None = None
         self.codebooks = nn.Parameter(torch.empty(num_codebooks * codebook_size, embedding_dim))
+        self.free = FreeRows(free_rows, embedding_dim, padding_idx)
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the codebooks from PyTorch's global generator."""
+        """Draw the codebooks and the rows from PyTorch's global generator."""
         self.codebooks.normal_(std=(self.embedding_dim * self.num_codebooks) ** -0.5)
+        self.free.reset_parameters()
 
     @property
     def _code_type(self) -> torch.dtype:
@@ -88,6 +102,7 @@ class CodeEmbedding(ComputedEmbedding):
             raise ValueError(f"codes must be from 0 to {self.codebook_size - 1}")
         self.codes.copy_(codes)
         self.awaited_codes = None
+        self.codes_are_given = True
         self._forget_matrices()
 
     def _load_from_state_dict(self, *args: Any) -> None:
@@ -102,8 +117,11 @@ class CodeEmbedding(ComputedEmbedding):
         """
         if self.awaited_codes is not None:
             raise UserError(self.awaited_codes)
-        first = torch.arange(self.num_codebooks, device=ids.device) * self.codebook_size  # of each codebook
-        vectors = F.embedding_bag(self.codes[ids].long() + first, self.codebooks, mode="sum")  # (N, M) -> (N, D_e)
+        vectors = self._sums(ids)
         if self.padding_idx is not None:
             vectors = vectors * (ids != self.padding_idx).unsqueeze(1)
-        return vectors
+        return self.free.add(vectors, ids)
+
+    def _sums(self, ids: Tensor) -> Tensor:
+        first = torch.arange(self.num_codebooks, device=ids.device) * self.codebook_size  # of each codebook
+        return F.embedding_bag(self.codes[ids].long() + first, self.codebooks, mode="sum")  # (N, M) -> (N, D_e)

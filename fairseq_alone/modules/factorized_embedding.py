@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+from fairseq_alone.modules.low_rank import low_rank
 
 
 class FactorizedEmbedding(ComputedEmbedding):
@@ -39,6 +40,21 @@ class FactorizedEmbedding(ComputedEmbedding):
         """Draw both factors from PyTorch's global generator."""
         self.factor.normal_(std=self.factor.size(1) ** -0.5)
         self.projection.normal_(std=self.embedding_dim**-0.5)
+        if self.padding_idx is not None:
+            self.factor[self.padding_idx] = 0
+
+    @torch.no_grad()
+    def start_from(self, vectors: Tensor, weights: Tensor) -> None:
+        """Begin with the nearest factors of given vectors.
+
+        Args:
+            vectors: (V, D_e).
+            weights: (V,), how much each word counts.
+        """
+        rows, directions = low_rank(vectors, weights, min(self.factor.size(1), self.embedding_dim))
+        # Where d is more than D_e, the directions beyond it keep their random values, and no word uses them.
+        self.factor.zero_()[:, : rows.size(1)] = rows
+        self.projection[: rows.size(1)] = directions
         if self.padding_idx is not None:
             self.factor[self.padding_idx] = 0
 

@@ -9,10 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError
+from fairseq_alone.modules.low_rank import low_rank
 
 # g and p of :class:`Band`. Checkpoints depend on these numbers: they must never change.
 _GAIN = 2.0
 _PACE = 3.0
+
+
+def check_free_rows(bands: Sequence[tuple[int, int]], num_embeddings: int, padding_idx: int | None) -> None:
+    """Raise SettingError when there are more rows than words that may have one: padding has none."""
+    most, wanted = num_embeddings - (padding_idx is not None), sum(words for words, _ in bands)
+    if wanted > most:
+        raise SettingError("free_rows", f"must be at most {most} in all, one for each word, got {wanted}")
 
 
 class FreeRows(nn.Module):
@@ -76,9 +84,7 @@ class FreeRows(nn.Module):
 
     def put(self, vectors: Tensor, ids: Tensor) -> Tensor:
         """Replace the ``vectors`` (N, D_e) of those words ``ids`` (N,) that have a row; differentiable in both."""
-        positions = ids
-        if self.skipped is not None:
-            positions = (ids - (ids > self.skipped).to(ids.dtype)).masked_fill(ids == self.skipped, self.num_rows)
+        positions = self._positions(ids)
         start = 0
         for band in self.bands:
             stop = start + band.num_rows
@@ -86,6 +92,34 @@ class FreeRows(nn.Module):
             vectors = vectors.index_copy(0, chosen, band(positions[chosen] - start).to(vectors.dtype))
             start = stop
         return vectors
+
+    def add(self, vectors: Tensor, ids: Tensor) -> Tensor:
+        """Add narrow rows to the ``vectors`` (N, D_e) of those words ``ids`` (N,) that have one; wide rows replace."""
+        positions = self._positions(ids)
+        start = 0
+        for band in self.bands:
+            stop = start + band.num_rows
+            chosen = ((positions >= start) & (positions < stop)).nonzero().squeeze(1)
+            rows = band(positions[chosen] - start).to(vectors.dtype)
+            change = vectors.index_copy if band.projection is None else vectors.index_add
+            vectors = change(0, chosen, rows)
+            start = stop
+        return vectors
+
+    @torch.no_grad()
+    def start_from(self, vectors: Tensor, weights: Tensor) -> None:
+        """Set the rows to the vectors of their words, or as near to them as their width allows.
+
+        Args:
+            vectors: (V, D_e), of all words.
+            weights: (V,), how much each word counts in the choice of a narrow band's directions.
+        """
+        own, own_weights = (torch.cat([values[words] for words, _ in self.ranges]) for values in (vectors, weights))
+        start = 0
+        for band in self.bands:
+            stop = start + band.num_rows
+            band.start_from(own[start:stop], own_weights[start:stop])
+            start = stop
 
     def put_into_matrix(self, matrix: Tensor, vectors: Tensor) -> None:
         """Write the first :attr:`num_words` words of ``matrix`` (V, D_e), in place; padding becomes zero.
@@ -101,6 +135,12 @@ class FreeRows(nn.Module):
     def gradient(self, gradient: Tensor) -> Tensor:
         """The gradient of :meth:`vectors`, (K, D_e), from that of the matrix (V, D_e)."""
         return torch.cat([gradient[words] for words, _ in self.ranges])
+
+    def _positions(self, ids: Tensor) -> Tensor:
+        """Which row each word has, if it has one; a number behind all rows for padding."""
+        if self.skipped is None:
+            return ids
+        return (ids - (ids > self.skipped).to(ids.dtype)).masked_fill(ids == self.skipped, self.num_rows)
 
 
 class Band(nn.Module):
@@ -140,6 +180,22 @@ class Band(nn.Module):
             std *= _PACE / self.rows.size(1) ** 0.5
             nn.init.orthogonal_(self.projection, gain=self.embedding_dim**0.5 / _PACE)
         self.rows.normal_(std=std)
+
+    @torch.no_grad()
+    def start_from(self, vectors: Tensor, weights: Tensor) -> None:
+        """Set the rows, and the projection to the strongest directions of the vectors.
+
+        Args:
+            vectors: (n, D_e).
+            weights: (n,), how much each counts.
+        """
+        if self.projection is None:
+            self.rows.copy_(vectors / self.scale)
+            return
+        rows, directions = low_rank(vectors, weights, self.rows.size(1))
+        gain = self.embedding_dim**0.5 / _PACE
+        self.rows.copy_(rows / (self.scale * gain))
+        self.projection.copy_(directions * gain)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Vectors of words counted from the band's first, ``(N,) -> (N, D_e)``."""

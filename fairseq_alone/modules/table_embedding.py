@@ -1,5 +1,6 @@
 """The conventional embedding: a stored table, under the same contract as the computed ones."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -25,3 +26,11 @@ class TableEmbedding(nn.Embedding):
     def matrix(self) -> Tensor:
         """The table, (V, D_e)."""
         return self.weight
+
+    @torch.no_grad()
+    def start_from(self, vectors: Tensor) -> None:
+        """Begin with given vectors, (V, D_e); padding keeps its own."""
+        kept = None if self.padding_idx is None else self.weight[self.padding_idx].clone()
+        self.weight.copy_(vectors)
+        if kept is not None:
+            self.weight[self.padding_idx] = kept

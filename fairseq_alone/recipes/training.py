@@ -41,7 +41,7 @@ def no_effect(embedding: str, **options: str | None) -> list[str]:
     """A note for each option of another kind of embedding that was given."""
     kinds = {
         "factorized_dim": ("factorized",),
-        "share": ("alone_share",),
+        "share": ("alone_share", "codes"),
         "inter_dim": ("alone", "alone_binary", "alone_real", "factorized"),
     }
     return [

@@ -12,6 +12,7 @@ SEAMS = (
     "checkpoint_paths",
     "criterion_model",
     "criterion_updates",
+    "embedding_start",
     "model_flags",
     "object_broadcast",
     "numpy_names",

@@ -11,6 +11,7 @@ from fairseq.logging import metrics
 from small_models import Task
 from small_models import build as build_model
 
+from fairseq_alone.corpus.vector_file import read_word_vectors
 from fairseq_alone.criterions.cross_entropy_with_augmented_loss import (
     CrossEntropyWithAugmentedLoss,
     CrossEntropyWithAugmentedLossConfig,
@@ -19,7 +20,6 @@ from fairseq_alone.criterions.label_smoothed_cross_entropy_with_augmented_loss i
     LabelSmoothedCrossEntropyWithAugmentedLoss,
     LabelSmoothedCrossEntropyWithAugmentedLossConfig,
 )
-from fairseq_alone.criterions.word_vectors import read_word_vectors
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.augmented_loss import augmented_loss
 

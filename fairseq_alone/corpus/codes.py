@@ -1,0 +1,89 @@
+"""Codes of words from their vectors: residual k-means, so that words that behave alike share codes."""
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+# Rounds of k-means. More change next to no code.
+_ROUNDS = 50
+
+
+def residual_codes(
+    vectors: np.ndarray, weights: np.ndarray, num_codebooks: int, codebook_size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes whose sums of codebook vectors come near to given vectors.
+
+    The first codebook has the centres of clusters of the vectors, the next those of what the first leaves, and so on.
+    At the end all codebooks are fitted together, by least squares.
+
+    Args:
+        vectors: (V, D), float32.
+        weights: (V,), how much each word counts; words of weight zero get codes, but shape no centre.
+        num_codebooks: M.
+        codebook_size: c, at most V.
+        seed: of the first centres.
+
+    Returns:
+        Codes (V, M), int32 in [0, c), and codebooks (M, c, D), float32.
+    """
+    left, codes = vectors.astype(np.float32), []
+    for number in range(num_codebooks):
+        clusters = KMeans(codebook_size, n_init=1, max_iter=_ROUNDS, random_state=seed + number)
+        clusters.fit(left, sample_weight=weights)
+        nearest = clusters.predict(left)
+        left = left - clusters.cluster_centers_[nearest].astype(np.float32)
+        codes.append(nearest)
+    found = np.stack(codes, axis=1).astype(np.int32)
+    return found, codebooks_for(found, vectors, weights, codebook_size)
+
+
+def codebooks_for(codes: np.ndarray, vectors: np.ndarray, weights: np.ndarray, codebook_size: int) -> np.ndarray:
+    """The codebooks (M, c, D), float32, with which given codes come nearest to given vectors, by least squares."""
+    size, num_codebooks = codebook_size, codes.shape[1]
+    columns = (codes + np.arange(num_codebooks) * size).astype(np.int64)  # (V, M)
+    total = num_codebooks * size
+    products = np.zeros((total, total))
+    target = np.zeros((total, vectors.shape[1]))
+    for first in range(num_codebooks):
+        np.add.at(target, columns[:, first], vectors * weights[:, None])
+        for second in range(num_codebooks):
+            np.add.at(products, (columns[:, first], columns[:, second]), weights)
+    # A shift between two codebooks changes no sum, so the system has no single solution: take the shortest.
+    products[np.diag_indices(total)] += 1e-6 * max(weights.sum() / size, 1e-12)
+    return np.linalg.solve(products, target).reshape(num_codebooks, size, -1).astype(np.float32)
+
+
+def made_unique(codes: np.ndarray, vectors: np.ndarray, codebooks: np.ndarray, seed: int) -> np.ndarray:
+    """Change as few codes as possible, and as little, so that no two words agree.
+
+    A word whose codes an earlier word has takes that nearest vector of the last codebook with which its codes are free;
+    where there is none, random codes.
+
+    Args:
+        codes: (V, M), the first words being the most important.
+        vectors: (V, D), what the sums should come near to.
+        codebooks: (M, c, D).
+        seed: of random codes.
+
+    Returns:
+        (V, M), int32.
+
+    Raises:
+        ValueError: there are more words than codes.
+    """
+    num_codebooks, size = codebooks.shape[:2]
+    if size ** min(num_codebooks, 64) < len(codes):
+        raise ValueError(f"{size} ** {num_codebooks} codes cannot tell {len(codes)} words apart")
+    codes = codes.copy()
+    _, first = np.unique(codes, axis=0, return_index=True)
+    taken = set(map(tuple, codes[first].tolist()))
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    for word in np.setdiff1d(np.arange(len(codes)), first):
+        others = codebooks[np.arange(num_codebooks - 1), codes[word, :-1]].sum(0)
+        order = np.linalg.norm(vectors[word] - others - codebooks[-1], axis=1).argsort(kind="stable")
+        candidates = ((*codes[word, :-1].tolist(), last) for last in order.tolist())
+        free: tuple[int, ...] | None = next((code for code in candidates if code not in taken), None)
+        while free is None or free in taken:
+            free = tuple(generator.integers(0, size, num_codebooks).tolist())
+        codes[word] = free
+        taken.add(free)
+    return codes

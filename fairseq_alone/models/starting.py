@@ -1,0 +1,156 @@
+"""Embeddings of a new model that begin with given word vectors: learned from the training data, or read from a file."""
+
+import logging
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from fairseq.data import Dictionary
+from fairseq.tasks import FairseqTask
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fairseq_alone.corpus.binarized import read_corpus
+from fairseq_alone.corpus.learning import WordVectors, learn_once
+from fairseq_alone.corpus.vector_file import coverage, read_word_vectors
+from fairseq_alone.corpus.vectors import VectorSettings, standardized
+from fairseq_alone.errors import UserError
+from fairseq_alone.models.embedding_family import EmbeddingFamily
+
+logger = logging.getLogger(__name__)
+
+#: ``--embedding-init`` without vectors, and with those of the training data.
+RANDOM, CORPUS = "random", "corpus"
+
+# Of the vectors of words that have none.
+_SEED = 1
+
+_PLACES = ("encoder.embed_tokens", "decoder.embed_tokens", "decoder.output_embedding", "decoder.output_projection")
+
+
+def add_starting_args(parser: ArgumentParser) -> None:
+    """Add ``--embedding-init`` and ``--corpus-lines``."""
+    # fmt: off
+    parser.add_argument("--embedding-init", metavar="WHAT", default=RANDOM,
+                        help="what the embeddings of a new model begin with: random values, vectors that are learned "
+                             "from the training data (corpus), or a FILE of vectors; a training that goes on has its "
+                             "own; default: random")
+    parser.add_argument("--corpus-lines", type=int, metavar="N", default=VectorSettings.samples,
+                        help="with --embedding-init corpus: lines that the vectors are learned from, evenly spaced; 0 "
+                             f"is all; default: {VectorSettings.samples}")
+    # fmt: on
+
+
+def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
+    """Give the embeddings of a model the vectors that ``--embedding-init`` asks for.
+
+    Args:
+        model: a new model of this package, on any device, in any floating type.
+        args: its flags.
+        task: translation or language modelling.
+
+    Raises:
+        UserError: the file or the data does not have what is needed.
+    """
+    what = getattr(args, "embedding_init", None) or RANDOM
+    if what == RANDOM:
+        return
+    places = list(_embeddings(model))
+    dim = max(embedding_dim(module) for _, module in places)
+    began = time.perf_counter()
+    sides = _learned(args, task, dim) if what == CORPUS else _read(what, task, dim)
+    family: type[EmbeddingFamily] = model.family
+    for place, module in places:
+        words = sides[0] if place.startswith("encoder.") else sides[-1]
+        explained = start(family, module, words)
+        logger.info(f"{place} starts with {100 * explained:.1f} % of the variance of the vectors of {what}")
+    logger.info(f"the start took {time.perf_counter() - began:.1f} s")
+
+
+@torch.no_grad()
+def start(family: type[EmbeddingFamily], module: Any, words: WordVectors) -> float:
+    """Begin one embedding, or an output layer of fairseq's, with vectors.
+
+    Args:
+        family: that of the embedding.
+        module: it, of V words and D_e values or fewer than the vectors have.
+        words: vectors (V, D) or more, the strongest directions first.
+
+    Returns:
+        The share of the vectors' variance that the embedding has, each word counting as often as it occurs: from
+        negative to 1.
+    """
+    rows, dim = (module.out_features, module.in_features) if isinstance(module, nn.Linear) else module.matrix().shape
+    vectors = torch.from_numpy(standardized(words.vectors[:rows, :dim], dim**-0.5, _SEED))
+    weights = torch.from_numpy(words.frequency[:rows]).float()
+    if isinstance(module, nn.Linear):
+        module.weight.copy_(vectors)
+        return 1.0
+    with torch.random.fork_rng(devices=[]):
+        kept = {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
+        device, dtype = next(iter(module.parameters())).device, next(iter(module.parameters())).dtype
+        module.cpu().float()
+        with torch.enable_grad():
+            family.start_from(module, vectors, weights)
+        explained = variance_explained(module.eval().matrix(), vectors, weights)
+        module.train().to(device=device, dtype=dtype)
+        assert kept == {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
+    return explained
+
+
+def variance_explained(matrix: Tensor, vectors: Tensor, weights: Tensor) -> float:
+    """``1 - error / variance``, both weighted sums of squares over words; (V, D) twice, (V,)."""
+    share = weights.unsqueeze(1) / weights.sum()
+    error = (share * (matrix - vectors).square()).sum()
+    variance = (share * (vectors - (share * vectors).sum(0)).square()).sum()
+    return 1.0 - (error / variance).item()
+
+
+def embedding_dim(module: Any) -> int:
+    """D_e of an embedding, or the size of the features of an output layer."""
+    return module.in_features if isinstance(module, nn.Linear) else module.embedding_dim
+
+
+def _embeddings(model: Any) -> Iterator[tuple[str, Any]]:
+    """Each embedding of a model once, by its first place, and fairseq's own output layer where it is not tied."""
+    seen: set[int] = set()
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for place in _PLACES:
+        module = modules.get(place)
+        if module is None or (place.endswith("output_projection") and not isinstance(module, nn.Linear)):
+            continue
+        tensors = {id(parameter) for parameter in module.parameters()}
+        if not tensors & seen:
+            yield place, module
+        seen |= tensors
+
+
+def _learned(args: Any, task: Any, dim: int) -> tuple[WordVectors, ...]:
+    settings = task.cfg if hasattr(task, "cfg") else task.args
+    data = getattr(settings, "data", None)
+    if data is None:
+        raise UserError("--embedding-init corpus needs --task translation or language_modeling; give a FILE of vectors")
+    source, target = getattr(settings, "source_lang", None), getattr(settings, "target_lang", None)
+    dictionaries = (task.source_dictionary,) if source is None else (task.source_dictionary, task.target_dictionary)
+    corpus = read_corpus(data, source, target, dictionaries)
+    lines = getattr(args, "corpus_lines", VectorSettings.samples)
+    if lines < 0:
+        raise UserError(f"--corpus-lines must be at least 0, got {lines}")
+    vectors = VectorSettings(dim, samples=lines)
+    with tqdm(total=corpus.num_lines, desc="corpus vectors", unit="line", disable=None) as bar:
+        return learn_once(corpus, vectors, data.split(":")[0], bar.update)
+
+
+def _read(path: str, task: FairseqTask, dim: int) -> tuple[WordVectors, ...]:
+    found: list[WordVectors] = []
+    dictionaries: list[Dictionary] = [task.source_dictionary, task.target_dictionary]
+    for dictionary in dictionaries:
+        vectors, covered = read_word_vectors(path, dictionary)
+        if vectors.size(1) < dim:
+            raise UserError(f"--embedding-init {path}: has vectors of {vectors.size(1)} values, the model needs {dim}")
+        logger.info(f"{path} has vectors for {100 * coverage(covered, dictionary):.1f} % of the running words")
+        frequency = torch.tensor(dictionary.count, dtype=torch.float64)
+        found.append(WordVectors(vectors.numpy(), frequency.numpy()))
+    return tuple(found)
