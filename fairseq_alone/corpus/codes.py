@@ -75,7 +75,7 @@ def made_unique(codes: np.ndarray, vectors: np.ndarray, codebooks: np.ndarray, s
         raise ValueError(f"{size} ** {num_codebooks} codes cannot tell {len(codes)} words apart")
     codes = codes.copy()
     _, first = np.unique(codes, axis=0, return_index=True)
-    taken = set(map(tuple, codes[first].tolist()))
+    taken: set[tuple[int, ...]] = {tuple(code) for code in np.asarray(codes[first]).tolist()}
     generator = np.random.Generator(np.random.Philox(key=seed))
     for word in np.setdiff1d(np.arange(len(codes)), first):
         others = codebooks[np.arange(num_codebooks - 1), codes[word, :-1]].sum(0)
@@ -83,7 +83,7 @@ def made_unique(codes: np.ndarray, vectors: np.ndarray, codebooks: np.ndarray, s
         candidates = ((*codes[word, :-1].tolist(), last) for last in order.tolist())
         free: tuple[int, ...] | None = next((code for code in candidates if code not in taken), None)
         while free is None or free in taken:
-            free = tuple(generator.integers(0, size, num_codebooks).tolist())
+            free = tuple(generator.integers(0, size, (num_codebooks,)).tolist())
         codes[word] = free
         taken.add(free)
     return codes
