@@ -7,7 +7,9 @@ from fairseq_alone import compat
 #: Every module that registers something with fairseq.
 REGISTRATIONS = (
     "criterions.cross_entropy_with_augmented_loss",
+    "criterions.cross_entropy_with_distillation",
     "criterions.label_smoothed_cross_entropy_with_augmented_loss",
+    "criterions.label_smoothed_cross_entropy_with_distillation",
     "models.families",
     "optim.adam_muon",
     "tasks.headline_generation",

@@ -46,7 +46,7 @@ def stock_model(trained: TrainedModel) -> StockModel:
     settings = _stock_settings(trained, network)
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     if trained.model_name != network:
-        state = {name: tensor for name, tensor in state.items() if not _is_embedding(name)}
+        state = {name: tensor for name, tensor in state.items() if not is_embedding(name)}
         if network == "lstm_lm":
             state |= _lstm_embeddings(model.decoder, settings)
         else:
@@ -109,12 +109,14 @@ def _of_dataclass(network: str, settings: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _is_embedding(name: str) -> bool:
+def is_embedding(name: str) -> bool:
+    """Whether a tensor of this name belongs to an embedding or the output layer."""
     decoder = ("embed_tokens", "output_embedding", "output_projection")
     return name.startswith(("encoder.embed_tokens.", *(f"decoder.{module}." for module in decoder)))
 
 
-def _matrix(embedding: Any) -> Tensor:
+def matrix_of(embedding: Any) -> Tensor:
+    """The vectors of all words, (V, D_e), stored or computed; a copy."""
     # A plain nn.Embedding of stock fairseq has no matrix().
     table = embedding.matrix() if hasattr(embedding, "matrix") else embedding.weight
     return table.detach().clone()
@@ -126,23 +128,29 @@ def _transformer_embeddings(model: Any, network: str) -> dict[str, Tensor]:
 
     def table(embedding: Any) -> Tensor:
         if id(embedding) not in tables:
-            tables[id(embedding)] = _matrix(embedding)
+            tables[id(embedding)] = matrix_of(embedding)
         return tables[id(embedding)]
 
     state = {"decoder.embed_tokens.weight": table(model.decoder.embed_tokens)}
     if network == "transformer":
         state["encoder.embed_tokens.weight"] = table(model.encoder.embed_tokens)
     projection = model.decoder.output_projection
-    state["decoder.output_projection.weight"] = _output_rows(projection, model.decoder.embed_tokens, table)
+    state["decoder.output_projection.weight"] = output_rows(projection, model.decoder.embed_tokens, table)
     return state
 
 
-def _output_rows(projection: Any, embed_tokens: Any, table: Any) -> Tensor:
-    """The rows of the output layer; the square matrix of Press and Wolf is folded into them."""
+def output_rows(projection: Any, embed_tokens: Any, table: Any) -> Tensor:
+    """The rows of the output layer; the square matrix of Press and Wolf is folded into them.
+
+    Args:
+        projection: the output layer, of this package or of fairseq.
+        embed_tokens: the decoder's input embedding.
+        table: gives the vectors of an embedding, as :func:`matrix_of` does.
+    """
     from fairseq_alone.modules import RegularizedProjection, TiedProjection
 
     if isinstance(projection, RegularizedProjection):
-        return (_matrix(projection.embedding) @ projection.square).detach()
+        return (matrix_of(projection.embedding) @ projection.square).detach()
     if isinstance(projection, TiedProjection):
         return table(projection.embedding)
     weight: Any = projection.weight
@@ -152,9 +160,9 @@ def _output_rows(projection: Any, embed_tokens: Any, table: Any) -> Tensor:
 def _lstm_embeddings(decoder: Any, settings: dict[str, Any]) -> dict[str, Tensor]:
     """Input and output tables. Stock fairseq scales no word vectors, so a scale goes into the input table."""
     embedding: Any = decoder.embed_tokens
-    rows = _matrix(embedding)
+    rows = matrix_of(embedding)
     scale: float = decoder.embedding_scale
-    output = _output_rows(decoder.output_projection, embedding, _matrix)
+    output = output_rows(decoder.output_projection, embedding, matrix_of)
     if scale == 1.0 and torch.equal(rows, output) and settings["share_decoder_input_output_embed"]:
         return {"decoder.embed_tokens.weight": rows}
     settings["share_decoder_input_output_embed"] = False

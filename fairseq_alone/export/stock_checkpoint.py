@@ -13,7 +13,9 @@ SUBWORD_FILES = {"subword-nmt": "bpecodes", "sentencepiece": "sentencepiece.bpe.
 # Ours, and the criterion of fairseq without the additional loss.
 _CRITERIONS = {
     "cross_entropy_with_augmented_loss": "cross_entropy",
+    "cross_entropy_with_distillation": "cross_entropy",
     "label_smoothed_cross_entropy_with_augmented_loss": "label_smoothed_cross_entropy",
+    "label_smoothed_cross_entropy_with_distillation": "label_smoothed_cross_entropy",
 }
 
 

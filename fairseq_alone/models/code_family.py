@@ -12,7 +12,7 @@ from fairseq.dataclass import FairseqDataclass
 from torch import Tensor
 
 from fairseq_alone.corpus.codes import codebooks_for, made_unique, residual_codes
-from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.errors import UserError
 from fairseq_alone.models.alone_family import free_rows
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.family_flags import flag
@@ -85,12 +85,9 @@ class CodeFamily(EmbeddingFamily):
 
     @classmethod
     def flags_of_share(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
-        """M codebooks of the default size."""
-        size = CodeFlags.codes_codebook_size
-        books = round(share * num_embeddings / size)
-        if size**books < num_embeddings:
-            raise SettingError("num_codebooks", f"would be {books} for a share of {share}: too few for unique codes")
-        return {"codes_num_codebooks": books, "codes_codebook_size": size}
+        """``--codes-share``, once it is known to be possible."""
+        CodeBudget.of_share(share, num_embeddings, embed_dim)
+        return {"codes_share": share}
 
     @classmethod
     def start_from(cls, embedding: CodeEmbedding, vectors: Tensor, weights: Tensor) -> None:

@@ -9,12 +9,18 @@ from dataclasses import dataclass, field
 
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.transformer import (
+    TransformerModel,
     base_architecture,
     transformer_iwslt_de_en,
     transformer_wmt_en_de,
     transformer_wmt_en_de_big,
 )
-from fairseq.models.transformer_lm import base_lm_architecture, transformer_lm_big, transformer_lm_gpt
+from fairseq.models.transformer_lm import (
+    TransformerLanguageModel,
+    base_lm_architecture,
+    transformer_lm_big,
+    transformer_lm_gpt,
+)
 
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.embedding_family_transformer import EmbeddingFamilyTransformer
@@ -53,6 +59,8 @@ class Network:
         shapes: for each architecture its name, again with ``{}``, the name of its shape and the function that fills
             it in.
         stock_names: names that differ for the conventional family, by what they would be.
+        stock: fairseq's own model of the same network, if a trained one can become one of ours.
+        plain_shape: which of the shapes leaves every flag that is given as it is.
     """
 
     base: type
@@ -60,6 +68,8 @@ class Network:
     class_name: str
     shapes: tuple[tuple[str, str, Callable], ...]
     stock_names: dict[str, str] = field(default_factory=dict)
+    stock: type | None = None
+    plain_shape: int = 0
 
     def register(self, family: type[EmbeddingFamily]) -> None:
         """Register the model of a family and its architectures with fairseq."""
@@ -70,6 +80,10 @@ class Network:
         for arch, shape, fill_in_shape in self.shapes:
             architecture = _architecture(family, shape, fill_in_shape)
             register_model_architecture(model_name, self._name(arch, family.name))(architecture)
+
+    def plain_architecture(self, family: type[EmbeddingFamily]) -> str:
+        """The architecture of a family that changes no flag that is given, for models whose flags are all known."""
+        return self._name(self.shapes[self.plain_shape][0], family.name)
 
     def _name(self, pattern: str, family: str) -> str:
         name = pattern.format(family)
@@ -103,6 +117,7 @@ NETWORKS = (
             ("transformer_{}_wmt_en_de", "wmt_en_de", transformer_wmt_en_de),
             ("transformer_{}_wmt_en_de_big", "wmt_en_de_big", transformer_wmt_en_de_big),
         ),
+        stock=TransformerModel,
     ),
     Network(
         LengthControlledTransformer,
@@ -125,6 +140,8 @@ NETWORKS = (
             ("transformer_lm_{}_gpt", "lm_gpt", transformer_lm_gpt),
             ("transformer_lm_{}_post_norm", "lm_post_norm", post_norm),
         ),
+        stock=TransformerLanguageModel,
+        plain_shape=3,
     ),
     Network(
         EmbeddingFamilyLSTMLM,
@@ -133,3 +150,12 @@ NETWORKS = (
         (("lstm_lm_{}", "lstm", lstm_architecture),),
     ),
 )
+
+
+def network_of(model: object) -> Network | None:
+    """The network of a model of this package, or of the stock model that has the same; None for any other."""
+    for network in NETWORKS:
+        # Not isinstance: one network extends another.
+        if type(model).__bases__[0] is network.base:
+            return network
+    return next((network for network in NETWORKS if type(model) is network.stock), None)

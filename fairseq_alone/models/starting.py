@@ -57,7 +57,7 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     what = getattr(args, "embedding_init", None) or RANDOM
     if what == RANDOM:
         return
-    places = list(_embeddings(model))
+    places = list(embeddings_of(model))
     dim = max(embedding_dim(module) for _, module in places)
     began = time.perf_counter()
     sides = _learned(args, task, dim) if what == CORPUS else _read(what, task, dim)
@@ -84,7 +84,22 @@ def start(family: type[EmbeddingFamily], module: Any, words: WordVectors) -> flo
     """
     rows, dim = (module.out_features, module.in_features) if isinstance(module, nn.Linear) else module.matrix().shape
     vectors = torch.from_numpy(standardized(words.vectors[:rows, :dim], dim**-0.5, _SEED))
-    weights = torch.from_numpy(words.frequency[:rows]).float()
+    return start_from_matrix(family, module, vectors, torch.from_numpy(words.frequency[:rows]).float())
+
+
+@torch.no_grad()
+def start_from_matrix(family: type[EmbeddingFamily], module: Any, vectors: Tensor, weights: Tensor) -> float:
+    """Begin one embedding, or an output layer of fairseq's, with the vectors of its words as they are.
+
+    Args:
+        family: that of the embedding.
+        module: it, on any device, in any floating type.
+        vectors: (V, D_e), float32, on the CPU.
+        weights: (V,), float32: how often each word occurs.
+
+    Returns:
+        See :func:`start`.
+    """
     if isinstance(module, nn.Linear):
         module.weight.copy_(vectors)
         return 1.0
@@ -113,7 +128,7 @@ def embedding_dim(module: Any) -> int:
     return module.in_features if isinstance(module, nn.Linear) else module.embedding_dim
 
 
-def _embeddings(model: Any) -> Iterator[tuple[str, Any]]:
+def embeddings_of(model: Any) -> Iterator[tuple[str, Any]]:
     """Each embedding of a model once, by its first place, and fairseq's own output layer where it is not tied."""
     seen: set[int] = set()
     modules = dict(model.named_modules(remove_duplicate=False))

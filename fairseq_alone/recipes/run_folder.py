@@ -45,8 +45,17 @@ class RunFolder:
             raise UserError(
                 f"RUN may have letters, digits, '.', '_' and '-' and starts with a letter or digit, got '{name}'"
             )
-        self.name = name
-        self.path = work / "runs" / name
+        self._lie_at(work / "runs" / name)
+
+    @classmethod
+    def at(cls, path: Path) -> "RunFolder":
+        """A folder of a training that lies anywhere."""
+        run = cls.__new__(cls)
+        run._lie_at(path)
+        return run
+
+    def _lie_at(self, path: Path) -> None:
+        self.name, self.path = path.name, path
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "checkpoint_last.pt"
         self.log = self.path / "train.log"
@@ -79,6 +88,10 @@ class RunFolder:
                 "choose another RUN"
             )
 
+    def write_settings(self, settings: list[str]) -> None:
+        """Write what is trained, for :meth:`refuse_other_settings`."""
+        self._write("settings", settings)
+
     @contextlib.contextmanager
     def started(self, settings: list[str], command: list[str]) -> Iterator[TextIO]:
         """Make the folder, write what is trained, and yield the lock's file, to be handed on to the processes.
@@ -96,7 +109,7 @@ class RunFolder:
             except OSError:
                 raise UserError(f"another fairseq-alone train is training {self.path} now") from None
             self.forget_results()
-            self._write("settings", settings)
+            self.write_settings(settings)
             self._write("command", [shlex.join(command)])
             try:
                 yield lock
