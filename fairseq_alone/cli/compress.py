@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from fairseq_alone.cli.markdown import markdown_table
@@ -102,9 +105,22 @@ def run(args: argparse.Namespace) -> None:
         score=args.score,
     )
     # Standard output is for what was measured.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), _only_what_matters():
         found = compress(chosen, VERBOSE if args.verbose else QUIET if args.quiet else NORMAL)
     print(json.dumps(found, indent=1) if args.json else _printed(found, args.bits))
+
+
+@contextlib.contextmanager
+def _only_what_matters() -> Iterator[None]:
+    """Hide what fairseq and hydra log about each data set that is loaded, and torch's advice to their authors."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _finetuning(args: argparse.Namespace) -> Any:

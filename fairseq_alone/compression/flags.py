@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
-from fairseq.models import ARCH_MODEL_REGISTRY
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 
 from fairseq_alone.models.families import FAMILIES
@@ -26,7 +26,11 @@ def model_flags(architecture: str, settings: dict[str, Any]) -> list[str]:
         settings: of the trained model, by name.
     """
     skipped = _NOT_FOR_THE_STUDENT | {known.name for family in FAMILIES.values() for known in fields(family.flags)}
-    return given(_of_architecture(architecture), {k: v for k, v in settings.items() if k not in skipped})
+    # What is not written down of stock models is the default of their dataclass.
+    dataclass = MODEL_DATACLASS_REGISTRY.get(settings.get("_name"))
+    defaults = vars(dataclass()) if dataclass else {}
+    known = {name: value for name, value in defaults.items() if not str(value).startswith("${")} | settings
+    return given(_of_architecture(architecture), {name: value for name, value in known.items() if name not in skipped})
 
 
 def family_flags(architecture: str, settings: dict[str, object]) -> list[str]:
@@ -42,16 +46,17 @@ def task_flags(settings: dict[str, Any]) -> list[str]:
 
 
 def given(actions: Iterable[Action], settings: dict[str, Any]) -> list[str]:
-    """The flags of a parser that set what they do not set by themselves."""
+    """The flags of a parser that give these settings. Settings that are None, or no flag's, are left out."""
     words: list[str] = []
     for action in actions:
         value = settings.get(action.dest)
-        # A choice of fairseq's is a string, and not equal to the same string.
-        if value is None or not action.option_strings or str(value) == str(action.default):
+        if value is None or not action.option_strings:
             continue
         if action.nargs == 0:
             words += [action.option_strings[0]] if value == action.const else []
         else:
+            # fairseq's architectures say False where a flag is a number.
+            value = int(value) if isinstance(value, bool) and action.type is int else value
             # With the sign of equality, a negative number is no flag.
             words.append(f"{action.option_strings[0]}={value}")
     return words
