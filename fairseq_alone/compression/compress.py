@@ -23,14 +23,14 @@ from fairseq import tasks
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.compression.finetuning import Finetuning, plan_finetuning
-from fairseq_alone.compression.measure import sizes, test_bleu, validation_perplexity
+from fairseq_alone.compression.measure import sizes, bleu_of_test_set, validation_perplexity
 from fairseq_alone.compression.settings import LR_FACTOR, teacher_training
 from fairseq_alone.compression.student import Student, make_student, share_settings, write_checkpoint, write_student
 from fairseq_alone.errors import UserError
 from fairseq_alone.export import compact_export
 from fairseq_alone.export.targets import ExportOptions
 from fairseq_alone.files import replaced_on_success
-from fairseq_alone.inference.checkpoint_source import read_checkpoint, read_dictionaries
+from fairseq_alone.inference.checkpoint_source import data_of, has_dictionaries, read_checkpoint, read_dictionaries
 from fairseq_alone.inference.compact_source import read_compact
 from fairseq_alone.inference.fairseq_backend import FairseqBackend
 from fairseq_alone.inference.opening import Given, open_model
@@ -50,6 +50,9 @@ from fairseq_alone.recipes.workers import count_gpus
 #: How a model is stored in so many bits: all of it, and its embedding. What is not the embedding loses with 4.
 BITS = {32: ("fp32", "fp32"), 8: ("int8", "int8"), 4: ("int8", "int4")}
 
+#: What is measured, in the order in which it is made.
+MODELS = ("teacher", "start", "tuned", "stored")
+
 _FILES = (".pt", ".safetensors")
 _MEASURING_TOKENS = 4096
 
@@ -66,7 +69,7 @@ class Compression:
         output: a folder, or a file ``.pt`` or ``.safetensors``, which gets a folder beside it.
         finetuning: how the student is trained; its ``lr`` None is a share of the teacher's last.
         lr: the largest learning rate; None follows from the teacher's.
-        bits: of the compact file; None is none.
+        bits: of the compact file, whose numbers the embedding is trained with; None is no such file.
         score: whether the test set is translated, too.
     """
 
@@ -99,7 +102,7 @@ def compress(chosen: Compression, show: int = NORMAL) -> dict[str, Any]:
     training = teacher_training(teacher.path if teacher.path.endswith(".pt") else None)
     finetuning = chosen.finetuning(LR_FACTOR * training.lr if chosen.lr is None else chosen.lr)
     settings = [f"teacher={_digest(teacher)}", f"family={chosen.family}", f"share={chosen.share}"]
-    settings += finetuning.settings()
+    settings += [f"bits={chosen.bits}", *finetuning.settings()]
     folder.refuse_other_settings(settings)
     student = _student(chosen, teacher, folder)
     figures = _Figures(folder.path / "figures.json", tasks.setup_task(student.cfg.task), work, finetuning.cpu)
@@ -117,14 +120,11 @@ def compress(chosen: Compression, show: int = NORMAL) -> dict[str, Any]:
     if _is_file(target):
         with replaced_on_success(str(target)) as part:
             shutil.copyfile(files[target.suffix], part)
-    kept = {name: figures.known[name] for name in ("teacher", "start", "tuned")}
-    if chosen.bits is not None:
-        kept["stored"] = figures.known[f"stored in {chosen.bits} bits"]
     return {
         "output": str(target),
         "files": [str(path) for path in files.values()],
         "explained": figures.known["explained"],
-        "models": kept,
+        "models": {name: figures.known[name] for name in MODELS if name in figures.known},
     }
 
 
@@ -136,8 +136,9 @@ def open_teacher(model: str, data: str) -> TrainedModel:
     """
     if not os.path.isdir(data):
         raise UserError(f"{data}: there is no such folder; DATA is the binarised data, as of fairseq-preprocess")
-    # Runs, bundles and compact files know their dictionaries.
+    # Runs, bundles and compact files know their dictionaries; of a checkpoint they may be gone.
     knows = not os.path.isfile(model) or is_safetensors(model) or work_of(model) is not None
+    knows = knows or has_dictionaries(data_of(model, load_checkpoint(model, mmap=True)["cfg"]["task"]))
     teacher = open_model(model, Given() if knows else Given(data))
     dictionaries = read_dictionaries(model, teacher.config["task"], data, teacher.kind)
     for own, there in zip((teacher.source_dictionary, teacher.target_dictionary), dictionaries, strict=True):
@@ -167,7 +168,7 @@ class _Figures:
             again = replace(trained, model=_copy_of(trained))
             backend = FairseqBackend(again, "cuda" if self.cuda else "cpu")
             translator = Translator(again.facts, TextPipeline(again.text, again.path), backend)
-            found["bleu"] = test_bleu(translator, self.work)
+            found["bleu"] = bleu_of_test_set(translator, self.work)
         self.write()
 
     def write(self) -> None:
@@ -180,6 +181,9 @@ def _student(chosen: Compression, teacher: TrainedModel, folder: RunFolder) -> S
     """The student before its training, fitted now or read."""
     family = FAMILIES[chosen.family]
     size = share_settings(teacher, family, chosen.share)
+    if chosen.bits in (8, 4):
+        # The numbers of the file in the training already, where the models have this flag.
+        size = {**size, "embedding_bits": chosen.bits}
     path = folder.path / "student.pt"
     if not path.is_file():
         say(f"fitting the embedding of {chosen.family} to that of {chosen.model}")
@@ -218,7 +222,7 @@ def _store(tuned: TrainedModel, path: Path, bits: int, teacher: TrainedModel, fi
     quantization, embedding = BITS[bits]
     compact_export.write(tuned, path, ExportOptions(quantization, embedding))
     stored = replace(read_compact(str(path)), text=teacher.text)
-    figures.measure(f"stored in {bits} bits", stored, (quantization, embedding))
+    figures.measure("stored", stored, (quantization, embedding))
 
 
 def _scored_work(chosen: Compression, teacher: TrainedModel) -> WorkFolder:

@@ -14,7 +14,7 @@ from fairseq_alone.models.families import FAMILIES
 # Of starting a table, and of a square matrix that becomes a part of the output's vectors.
 _NOT_FOR_THE_STUDENT = {
     *("encoder_embed_path", "decoder_embed_path", "load_alignments", "embedding_init", "corpus_lines"),
-    "output_projection_regularization",
+    *("embedding_bits", "embedding_bits_after", "output_projection_regularization"),
 }
 
 

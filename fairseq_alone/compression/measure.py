@@ -71,7 +71,7 @@ def epoch_iterator(
     )
 
 
-def test_bleu(translator: Translator, work: WorkFolder) -> float:
+def bleu_of_test_set(translator: Translator, work: WorkFolder) -> float:
     """SacreBLEU of the test set, decoded as the recipe's evaluation decodes.
 
     Args:

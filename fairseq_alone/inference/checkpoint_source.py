@@ -67,7 +67,7 @@ def read_checkpoint(
     kind = _KINDS.get(config["task"]["_name"])
     if kind is None:
         raise UserError(f"{path}: the task {config['task']['_name']} cannot be used here")
-    data = data or _data_of(path, cfg["task"])
+    data = data or data_of(path, cfg["task"])
     if kind != "language_model":
         _infer_languages(config["task"], data)
     source, target = read_dictionaries(path, config["task"], data, kind)
@@ -119,13 +119,14 @@ def _infer_languages(task: dict[str, Any], data: str | None) -> None:
             task[side] = task.get(side) or lang
 
 
-def _data_of(path: str, task: Any) -> str | None:
+def data_of(path: str, task: Any) -> str | None:
     """The folder of the training, or that of the checkpoint where an export has put the dictionaries."""
     data = getattr(task, "data", None) if isinstance(task, Namespace) else task.get("data")
     folder = data.split(os.pathsep)[0] if data else None
     beside = os.path.dirname(os.path.abspath(path))
-    return beside if not _has_dictionaries(folder) and _has_dictionaries(beside) else folder
+    return beside if not has_dictionaries(folder) and has_dictionaries(beside) else folder
 
 
-def _has_dictionaries(folder: str | None) -> bool:
+def has_dictionaries(folder: str | None) -> bool:
+    """Whether a folder is there and has a ``dict.*``."""
     return folder is not None and bool(glob(os.path.join(escape(folder), "dict.*")))

@@ -116,15 +116,13 @@ def test_what_it_wrote_is_used_like_any_model(compressed, data):
 
 def test_again_nothing_is_done_and_other_settings_are_refused(compressed, data, teacher):
     folder, found = compressed
-    words = (teacher, data, *SMALLER, "--epochs", 4, "--output", folder)
+    words = (teacher, data, *SMALLER, "--epochs", 4, "--bits", 8, "--output", folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")}
-    again = json.loads(compress(*words, "--bits", 8, "--json"))
-    assert again == found
-    # Another number of bits needs no training.
-    table = compress(*words, "--bits", 4)
-    assert re.search(r"\| the same, in 4 bits +\| +[\d.]+ \| +[\d,]+ \| +[\d,]+ \|", table)
+    assert json.loads(compress(*words, "--json")) == found
+    table = compress(*words)
+    assert re.search(r"\| the same, in 8 bits +\| +[\d.]+ \| +[\d,]+ \| +[\d,]+ \|", table)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")} == before
-    sentence = compress(teacher, data, *SMALLER, "--epochs", 5, "--output", folder, status=1)
+    sentence = compress(teacher, data, *SMALLER, "--epochs", 5, "--bits", 8, "--output", folder, status=1)
     assert "was trained with other settings (there: epochs=4; now: epochs=5)" in sentence
 
 
@@ -142,9 +140,12 @@ def test_an_interrupted_training_goes_on(compressed, data, teacher, tmp_path):
         patch.setattr(execute, "run_jobs", stopped)
         assert "stopped with status 1" in compress(*words, status=1)
     assert not (tmp_path / "out/model.pt").exists()
-    again = json.loads(compress(*words))
-    assert again["models"] == found["models"]
-    assert '"epoch": 3' in (tmp_path / "out/train.log").read_text()
+    again = json.loads(compress(*words))["models"]
+    # fairseq makes other batches of the same sentences when it goes on.
+    assert again["tuned"]["valid_ppl"] == pytest.approx(found["models"]["tuned"]["valid_ppl"], rel=0.02)
+    assert again["start"] == found["models"]["start"]
+    epochs = [line["epoch"] for line in train_log((tmp_path / "out/train.log").read_text(), "train")]
+    assert epochs == [3, 4]
 
 
 def test_a_file_as_output(compressed, data, teacher, tmp_path):
@@ -166,14 +167,22 @@ def test_a_language_model(data, tmp_path):
         *("train", text, "--task=language_modeling", "--tokens-per-sample=50", "--arch=transformer_lm"),
         *("--decoder-embed-dim=16", "--decoder-input-dim=16", "--decoder-output-dim=16", "--decoder-ffn-embed-dim=16"),
         *("--decoder-layers=1", "--decoder-attention-heads=2", "--optimizer=adam", "--lr=0.01", "--batch-size=8"),
-        *("--cpu", "--num-workers=0", "--max-update=20", "--no-epoch-checkpoints", "--save-dir", tmp_path),
-        *("--criterion=cross_entropy", "--share-decoder-input-output-embed", "--sample-break-mode=eos"),
+        *(
+            "--cpu",
+            "--num-workers=0",
+            "--required-batch-size-multiple=1",
+            "--max-update=20",
+            "--no-epoch-checkpoints",
+            "--save-dir",
+            tmp_path,
+        ),
+        *("--criterion=cross_entropy", "--share-decoder-input-output-embed"),
     )
-    words = (tmp_path / "checkpoint_last.pt", text, "--family", "alone", "--share", 0.7, "--lr", 0.002)
+    words = (tmp_path / "checkpoint_last.pt", text, "--family", "alone", "--share", 0.74, "--lr", 0.002)
     found = json.loads(compress(*words, "--updates", 20, "--output", tmp_path / "out", "--json"))["models"]
     assert found["tuned"]["valid_ppl"] < found["start"]["valid_ppl"]
     command = (tmp_path / "out/command").read_text()
-    for flag in ("--batch-size 8", "--sample-break-mode=eos", "--criterion cross_entropy_with_distillation"):
+    for flag in ("--batch-size 8", "--criterion cross_entropy_with_distillation"):
         assert flag in command
 
 
@@ -201,5 +210,5 @@ def test_data_of_other_words_is_refused(data, teacher, tmp_path):
         path = other / f"dict.{lang}.txt"
         path.write_text(path.read_text().replace("w3 ", "x "))
     sentence = compress(teacher, other, *SMALLER, "--output", tmp_path / "out", status=1)
-    assert "its dictionaries are not those of" in sentence or "compress needs the same vocabulary" in sentence
+    assert f"{other}: its dictionaries are not those of {teacher}" in sentence
     assert "there is no such folder" in compress(teacher, "none", *SMALLER, "--output", tmp_path / "out", status=1)
