@@ -23,7 +23,7 @@ from fairseq import tasks
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.compression.finetuning import Finetuning, plan_finetuning
-from fairseq_alone.compression.measure import sizes, bleu_of_test_set, validation_perplexity
+from fairseq_alone.compression.measure import bleu_of_test_set, sizes, validation_perplexity
 from fairseq_alone.compression.settings import LR_FACTOR, teacher_training
 from fairseq_alone.compression.student import Student, make_student, share_settings, write_checkpoint, write_student
 from fairseq_alone.errors import UserError
