@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fairseq_alone.corpus.binarized import read_corpus
-from fairseq_alone.corpus.learning import WordVectors, learn_once
+from fairseq_alone.corpus.learning import WordVectors, learn_once, sampled_lines
 from fairseq_alone.corpus.vector_file import coverage, read_word_vectors
 from fairseq_alone.corpus.vectors import VectorSettings, standardized
 from fairseq_alone.errors import UserError
@@ -60,7 +60,11 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     places = list(_embeddings(model))
     dim = max(embedding_dim(module) for _, module in places)
     began = time.perf_counter()
-    sides = _learned(args, task, dim) if what == CORPUS else _read(what, task, dim)
+    # A language model's dictionaries are one, of which the output layer may have the first words only.
+    own: Any = task
+    one = not hasattr(model, "encoder") or own.source_dictionary is own.target_dictionary
+    dictionaries = [own.source_dictionary] if one else [own.source_dictionary, own.target_dictionary]
+    sides = _learned(args, task, dim) if what == CORPUS else _read(what, dictionaries, dim)
     family: type[EmbeddingFamily] = model.family
     for place, module in places:
         words = sides[0] if place.startswith("encoder.") else sides[-1]
@@ -128,29 +132,30 @@ def _embeddings(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _learned(args: Any, task: Any, dim: int) -> tuple[WordVectors, ...]:
-    settings = task.cfg if hasattr(task, "cfg") else task.args
+    settings = getattr(task, "cfg", None)
     data = getattr(settings, "data", None)
     if data is None:
         raise UserError("--embedding-init corpus needs --task translation or language_modeling; give a FILE of vectors")
-    source, target = getattr(settings, "source_lang", None), getattr(settings, "target_lang", None)
-    dictionaries = (task.source_dictionary,) if source is None else (task.source_dictionary, task.target_dictionary)
-    corpus = read_corpus(data, source, target, dictionaries)
     lines = getattr(args, "corpus_lines", VectorSettings.samples)
     if lines < 0:
         raise UserError(f"--corpus-lines must be at least 0, got {lines}")
+    source, target = getattr(settings, "source_lang", None), getattr(settings, "target_lang", None)
+    dictionaries = (task.source_dictionary,) if source is None else (task.source_dictionary, task.target_dictionary)
+    corpus = read_corpus(data, source, target, dictionaries)
     vectors = VectorSettings(dim, samples=lines)
-    with tqdm(total=corpus.num_lines, desc="corpus vectors", unit="line", disable=None) as bar:
+    read = len(sampled_lines(corpus.num_lines, lines))
+    with tqdm(total=read, desc="corpus vectors", unit="line", disable=None) as bar:
         return learn_once(corpus, vectors, data.split(":")[0], bar.update)
 
 
-def _read(path: str, task: FairseqTask, dim: int) -> tuple[WordVectors, ...]:
+def _read(path: str, dictionaries: list[Dictionary], dim: int) -> tuple[WordVectors, ...]:
     found: list[WordVectors] = []
-    dictionaries: list[Dictionary] = [task.source_dictionary, task.target_dictionary]
     for dictionary in dictionaries:
         vectors, covered = read_word_vectors(path, dictionary)
         if vectors.size(1) < dim:
             raise UserError(f"--embedding-init {path}: has vectors of {vectors.size(1)} values, the model needs {dim}")
         logger.info(f"{path} has vectors for {100 * coverage(covered, dictionary):.1f} % of the running words")
         frequency = torch.tensor(dictionary.count, dtype=torch.float64)
+        frequency[dictionary.pad()] = 0
         found.append(WordVectors(vectors.numpy(), frequency.numpy()))
     return tuple(found)
