@@ -19,7 +19,7 @@ from fairseq_alone.files import replaced_on_success
 logger = logging.getLogger(__name__)
 
 # Raised when the numbers change that the same settings give.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
