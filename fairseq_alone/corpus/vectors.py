@@ -88,6 +88,8 @@ def vectors(counts: Counts, settings: VectorSettings) -> np.ndarray:
     directions, strengths = strongest_directions(information.astype(np.float32), rank, settings.seed)
     found = np.zeros((information.shape[0], settings.dim), np.float32)
     found[:, :rank] = directions * strengths**settings.singular_power
+    # Rounding leaves something of words of which nothing is known.
+    found[np.diff(information.indptr) == 0] = 0
     return found
 
 

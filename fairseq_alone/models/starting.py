@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from fairseq.data import Dictionary
 from fairseq.tasks import FairseqTask
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from fairseq_alone.corpus.binarized import read_corpus
 from fairseq_alone.corpus.learning import WordVectors, learn_once, sampled_lines
+from fairseq_alone.corpus.own_vector_file import SAFETENSORS_ENDING, read_sides
 from fairseq_alone.corpus.vector_file import coverage, read_word_vectors
 from fairseq_alone.corpus.vectors import VectorSettings, standardized
 from fairseq_alone.errors import UserError
@@ -150,12 +152,40 @@ def _learned(args: Any, task: Any, dim: int) -> tuple[WordVectors, ...]:
 
 def _read(path: str, dictionaries: list[Dictionary], dim: int) -> tuple[WordVectors, ...]:
     found: list[WordVectors] = []
+    sides = read_sides(path) if path.endswith(SAFETENSORS_ENDING) else None
     for dictionary in dictionaries:
-        vectors, covered = read_word_vectors(path, dictionary)
-        if vectors.size(1) < dim:
-            raise UserError(f"--embedding-init {path}: has vectors of {vectors.size(1)} values, the model needs {dim}")
+        words, covered = _of_text(path, dictionary) if sides is None else _of_sides(path, sides, dictionary)
+        width = words.vectors.shape[1]
+        if width < dim:
+            raise UserError(f"--embedding-init {path}: has vectors of {width} values, the model needs {dim}")
         logger.info(f"{path} has vectors for {100 * coverage(covered, dictionary):.1f} % of the running words")
-        frequency = torch.tensor(dictionary.count, dtype=torch.float64)
-        frequency[dictionary.pad()] = 0
-        found.append(WordVectors(vectors.numpy(), frequency.numpy()))
+        found.append(words)
     return tuple(found)
+
+
+def _of_text(path: str, dictionary: Dictionary) -> tuple[WordVectors, Tensor]:
+    vectors, covered = read_word_vectors(path, dictionary)
+    frequency = torch.tensor(dictionary.count, dtype=torch.float64)
+    frequency[dictionary.pad()] = 0
+    return WordVectors(vectors.numpy(), frequency.numpy()), covered
+
+
+def _of_sides(
+    path: str, sides: list[tuple[list[str], WordVectors]], dictionary: Dictionary
+) -> tuple[WordVectors, Tensor]:
+    """The vectors of a dictionary's words, of that side which is most like it."""
+
+    def likeness(side: tuple[list[str], WordVectors]) -> tuple[bool, int, int]:
+        common = sum(word in dictionary.indices for word in side[0])
+        return side[0] == dictionary.symbols, common, -len(side[0])
+
+    words, known = max(sides, key=likeness)
+    pairs = [(dictionary.indices[word], row) for row, word in enumerate(words) if word in dictionary.indices]
+    places, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    vectors = np.zeros((len(dictionary), known.vectors.shape[1]), np.float32)
+    frequency = np.zeros(len(dictionary))
+    vectors[places], frequency[places] = known.vectors[rows], known.frequency[rows]
+    covered = torch.from_numpy(vectors.any(1))
+    if not covered.any():
+        raise UserError(f"{path}: holds no vector for any word of the vocabulary")
+    return WordVectors(vectors, frequency), covered

@@ -6,7 +6,7 @@ from made_up import loop, pair, text
 from scipy import sparse
 
 from fairseq_alone.corpus.cooccurrence import count
-from fairseq_alone.corpus.text import Corpus
+from fairseq_alone.corpus.text import Corpus, Text
 from fairseq_alone.corpus.vectors import VectorSettings, positive_pmi, standardized, strongest_directions, vectors
 from fairseq_alone.errors import SettingError
 
@@ -69,6 +69,15 @@ def test_strongest_directions_of_a_matrix_with_falling_strengths(shape):
     assert (directions.max(0) > -directions.min(0)).all()
     again = strongest_directions(matrix, 8, seed=1)
     assert np.array_equal(again[0], directions)
+
+
+@pytest.mark.parametrize("dim", [4, 30])
+def test_words_without_counts_have_zeros(dim):
+    known = text(vocabulary=12)
+    corpus = Corpus((Text(known.sentences, 40, [], 0),))
+    found = vectors(count(corpus, 2), VectorSettings(dim))
+    assert found[:12].any(1).all()
+    assert not found[12:].any()
 
 
 def test_more_values_than_directions_are_zeros():
