@@ -169,7 +169,7 @@ class AloneFamily(EmbeddingFamily):
             "num_layers": len(layers),
             **{name: None if name in unused else filters[name] for name in names},
             "seed": filters["seed"],
-            "free_rows": _written_free_rows(tensors),
+            "free_rows": written_free_rows(tensors),
         }
 
     @classmethod
@@ -271,7 +271,7 @@ def free_rows(text: str, embed_dim: int) -> list[tuple[int, int]]:
     return bands
 
 
-def _written_free_rows(tensors: dict[str, Tensor]) -> str | None:
+def written_free_rows(tensors: dict[str, Tensor]) -> str | None:
     """The free rows as ``--alone-free-rows`` writes them, without the width where it is D_e."""
     bands: list[str] = []
     while f"free.bands.{len(bands)}.rows" in tensors:

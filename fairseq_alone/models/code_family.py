@@ -13,9 +13,10 @@ from torch import Tensor
 
 from fairseq_alone.corpus.codes import codebooks_for, made_unique, residual_codes
 from fairseq_alone.errors import SettingError, UserError
-from fairseq_alone.models.alone_family import free_rows
+from fairseq_alone.models.alone_family import free_rows, written_free_rows
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.family_flags import flag
+from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import CodeEmbedding
 from fairseq_alone.modules.code_budget import CodeBudget
 from fairseq_alone.text_files import read_lines
@@ -57,19 +58,20 @@ class CodeFamily(EmbeddingFamily):
     name, class_name = "codes", "Code"
     flags = CodeFlags
     flag_prefix = "--codes-"
-    report_rows = {"code_codebooks": "M codebooks of codes", "code_size": "c vectors each"}
+    report_rows = {"code_codebooks": "M codebooks of codes", "code_size": "c vectors each", "free_rows": "free rows"}
 
     @classmethod
     def build_from_flags(
         cls, args: Namespace, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int
     ) -> CodeEmbedding:
         """Build an embedding with random codes; :meth:`check_dictionary` reads those of a file."""
-        books, size, rows = (
-            args.codes_num_codebooks,
-            args.codes_codebook_size,
-            free_rows(args.codes_free_rows, embed_dim),
-        )
+        books, size = args.codes_num_codebooks, args.codes_codebook_size
+        rows = free_rows(args.codes_free_rows, embed_dim)
         if args.codes_share is not None:
+            defaults = CodeFlags()
+            for name in ("num_codebooks", "codebook_size", "free_rows"):
+                if getattr(args, f"codes_{name}") != getattr(defaults, f"codes_{name}"):
+                    raise SettingError(name, "follows from --codes-share; give one of the two")
             budget = CodeBudget.of_share(args.codes_share, num_embeddings, embed_dim)
             books, size, rows = budget.num_codebooks, budget.codebook_size, budget.free_rows
         return CodeEmbedding(
@@ -118,7 +120,8 @@ class CodeFamily(EmbeddingFamily):
     def module_settings(cls, embedding: CodeEmbedding) -> dict[str, Any]:
         """Sizes. The codes are among the tensors, so the seed that they once came from does not matter."""
         names = ("num_embeddings", "embedding_dim", "padding_idx", "num_codebooks", "codebook_size")
-        return {name: getattr(embedding, name) for name in names}
+        rows = [[band.num_rows, band.rows.size(1)] for band in embedding.free.bands]
+        return {**{name: getattr(embedding, name) for name in names}, "free_rows": rows}
 
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
@@ -126,12 +129,16 @@ class CodeFamily(EmbeddingFamily):
         if not {"codes", "codebooks"} <= tensors.keys():
             return None
         (vocabulary, books), (vectors, embed_dim) = tensors["codes"].shape, tensors["codebooks"].shape
-        sizes = {"code_codebooks": books, "code_size": vectors // books}
+        sizes = {"code_codebooks": books, "code_size": vectors // books, "free_rows": written_free_rows(tensors)}
         return {"vocabulary": vocabulary, "embed_dim": embed_dim, **sizes}
 
     @classmethod
     def check_dictionary(cls, embedding: CodeEmbedding, args: Namespace, dictionary: Dictionary) -> None:
-        """Read the codes of ``--codes-file``. A model that is loaded from a checkpoint does not need the file."""
+        """Read the codes of ``--codes-file``; warn when rows would go to rare words.
+
+        A model that is loaded from a checkpoint does not need the file.
+        """
+        warn_unless_sorted(dictionary, embedding.free.band_ends)
         if args.codes_file is not None and os.path.exists(args.codes_file):
             embedding.set_codes(
                 read_codes(args.codes_file, embedding.codes.long(), embedding.codebook_size, dictionary)

@@ -46,3 +46,5 @@ def fit(
             loss.backward()
             optimizer.step()
             schedule.step()
+    # The training begins without gradients.
+    optimizer.zero_grad()
