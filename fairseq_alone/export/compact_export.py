@@ -136,8 +136,9 @@ def model_metadata(trained: TrainedModel) -> dict[str, str]:
 
 def _without_bits(config: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     # What is stored is rounded: doing it again would be another function.
-    kept = {name: value for name, value in config["model"].items() if name != "embedding_bits"}
-    return {**config, "model": kept}
+    return (
+        config if stored_as(config["model"]) is None else {**config, "model": {**config["model"], "embedding_bits": 32}}
+    )
 
 
 def embeddings(model: Any) -> dict[str, dict[str, Any]]:
