@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_alone.recipes.batch import Batch
+from fairseq_alone.recipes.values import one_of
 from fairseq_alone.recipes.workers import Workers
 
 
@@ -35,6 +36,12 @@ class Training:
 def is_zero(weight: str) -> bool:
     """Whether the augmented loss is off."""
     return float(weight) == 0
+
+
+def bits_flags(bits: str | None) -> list[str]:
+    """Flags for ``--bits``: none for 32 or None. UserError: it is neither 32 nor 8 nor 4."""
+    bits = one_of("--bits", bits or "32", ("32", "8", "4"))
+    return [] if bits == "32" else ["--embedding-bits", bits]
 
 
 def no_effect(embedding: str, **options: str | None) -> list[str]:
