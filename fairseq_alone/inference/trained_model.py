@@ -258,7 +258,8 @@ def _training_only() -> set[str]:
     from fairseq_alone.models.families import FAMILIES
     from fairseq_alone.models.family_flags import tensor_settings
 
-    names = {"encoder_embed_path", "decoder_embed_path", "load_alignments"}
+    names = {"embedding_init", "corpus_lines", "embedding_bits_after"}
+    names |= {"encoder_embed_path", "decoder_embed_path", "load_alignments"}
     for family in FAMILIES.values():
         flags = vars(family.flags())
         names |= {name for name in flags if name != "_name"} - tensor_settings(family.flags)

@@ -9,6 +9,7 @@ from fairseq.dataclass import FairseqDataclass
 from torch import Tensor
 
 from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.models.embedding_bits import round_as_asked
 from fairseq_alone.models.family_flags import add_flags, fill_in
 from fairseq_alone.modules.embedding import Embedding
 from fairseq_alone.modules.fit import fit
@@ -140,7 +141,8 @@ class EmbeddingFamily:
             stream: which of several independent random filters, for embeddings that have any.
 
         Raises:
-            UserError: a setting is outside its range; the sentence names its flag.
+            UserError: a setting is outside its range, or asks for what this embedding cannot do; the sentence names its
+                flag.
         """
         # A checkpoint of an older version does not have the newer flags.
         fill_in(args, cls.flags)
@@ -149,4 +151,5 @@ class EmbeddingFamily:
         except SettingError as error:
             raise UserError(f"{cls.flag_prefix}{error.setting.replace('_', '-')} {error.problem}") from error
         cls.check_dictionary(embedding, args, dictionary)
+        round_as_asked(args, embedding)
         return embedding
