@@ -21,8 +21,8 @@ from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.family_flags import fill_in, flag
 from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
+from fairseq_alone.modules.alone_fit import fit_network
 from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
-from fairseq_alone.modules.fit import fit
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK
 
 logger = logging.getLogger(__name__)
@@ -187,9 +187,8 @@ class AloneFamily(EmbeddingFamily):
         """
         cls.learn_codes(embedding, vectors, weights)
         embedding.free.start_from(vectors, weights)
-        first = embedding.free.num_words
-        if first < embedding.num_embeddings:
-            fit(embedding, vectors, weights, [embedding.o, *embedding.layers], first)
+        if embedding.free.num_words < embedding.num_embeddings:
+            fit_network(embedding, vectors, weights)
 
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:

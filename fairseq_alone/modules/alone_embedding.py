@@ -196,6 +196,13 @@ class AloneEmbedding(ComputedEmbedding):
             vectors = F.linear(vectors, layer)  # -> (N, D_e)
         return self.free.put(vectors, ids)
 
+    def features(self, ids: Tensor) -> Tensor:
+        """What the last layer computes the vectors of words from, without dropout: ``(N,) -> (N, D_inter)``."""
+        features = self.filters(ids) * self.o  # (N, D_o)
+        for layer in self.layers[:-1]:
+            features = F.relu(F.linear(features, layer))
+        return features
+
     def build_matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout, differentiable; in float32 when computed in a half type."""
         first, *later = self.layers
