@@ -1,7 +1,6 @@
 """Compositional codes as a family of embeddings (Shu and Nakayama, ICLR 2018)."""
 # ruff: noqa: UP045
 
-import os
 from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any, Optional  # fairseq makes a flag of Optional[str], not of str | None
@@ -14,12 +13,12 @@ from torch import Tensor
 from fairseq_alone.corpus.codes import codebooks_for, made_unique, residual_codes
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.models.alone_family import free_rows, written_free_rows
+from fairseq_alone.models.codes_file import set_codes_of_file
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.family_flags import flag
 from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import CodeEmbedding
 from fairseq_alone.modules.code_budget import CodeBudget
-from fairseq_alone.text_files import read_lines
 
 # Of the first centres of clusters.
 _SEED = 1
@@ -99,7 +98,12 @@ class CodeFamily(EmbeddingFamily):
         """Rows take the nearest vectors of their width; codes and codebooks come from what the rows leave.
 
         Codes of a file stay; then only the codebooks are fitted. Without rows no two words get the same codes.
+
+        Raises:
+            UserError: the file of codes is missing.
         """
+        if embedding.awaited_codes is not None:
+            raise UserError(embedding.awaited_codes)
         embedding.free.start_from(vectors, weights)
         with torch.no_grad():
             embedding.codebooks.zero_()
@@ -139,30 +143,5 @@ class CodeFamily(EmbeddingFamily):
         A model that is loaded from a checkpoint does not need the file.
         """
         warn_unless_sorted(dictionary, embedding.free.band_ends)
-        if args.codes_file is not None and os.path.exists(args.codes_file):
-            embedding.set_codes(
-                read_codes(args.codes_file, embedding.codes.long(), embedding.codebook_size, dictionary)
-            )
-        elif args.codes_file is not None:
-            embedding.awaited_codes = f"--codes-file {args.codes_file}: there is no such file"
-
-
-def read_codes(path: str, codes: Tensor, size: int, dictionary: Dictionary) -> Tensor:
-    """Codes (V, M) of a dictionary's words from a file, those of the other words from ``codes``.
-
-    Raises:
-        UserError: a line is malformed, or no word of the dictionary has one; names file and line.
-    """
-    codes, found = codes.clone(), 0
-    for number, line in enumerate(read_lines(path), start=1):
-        word, *values = line.rstrip().split(" ")
-        if len(values) != codes.size(1) or not all(value.isdecimal() and int(value) < size for value in values):
-            raise UserError(
-                f"{path}, line {number}: expected a word and {codes.size(1)} whole numbers from 0 to {size - 1}"
-            )
-        if word in dictionary.indices:
-            codes[dictionary.indices[word]] = torch.tensor([int(value) for value in values])
-            found += 1
-    if not found:
-        raise UserError(f"{path}: has no codes for any word of the vocabulary")
-    return codes
+        if args.codes_file is not None:
+            set_codes_of_file(embedding, "--codes-file", args.codes_file, dictionary)

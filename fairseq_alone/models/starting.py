@@ -1,5 +1,6 @@
 """Embeddings of a new model that begin with given word vectors: learned from the training data, or read from a file."""
 
+import contextlib
 import logging
 import time
 from argparse import ArgumentParser
@@ -56,9 +57,9 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     Raises:
         UserError: the file or the data does not have what is needed.
     """
-    what = getattr(args, "embedding_init", None) or RANDOM
-    if what == RANDOM:
+    if not wants_vectors(model, args):
         return
+    what = _what(args)
     places = list(_embeddings(model))
     dim = max(embedding_dim(module) for _, module in places)
     began = time.perf_counter()
@@ -66,13 +67,27 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     own: Any = task
     one = not hasattr(model, "encoder") or own.source_dictionary is own.target_dictionary
     dictionaries = [own.source_dictionary] if one else [own.source_dictionary, own.target_dictionary]
-    sides = _learned(args, task, dim) if what == CORPUS else _read(what, dictionaries, dim)
+    sides = _learned(args, task, dim) if what in (RANDOM, CORPUS) else _read(what, dictionaries, dim)
     family: type[EmbeddingFamily] = model.family
     for place, module in places:
         words = sides[0] if place.startswith("encoder.") else sides[-1]
-        explained = start(family, module, words)
-        logger.info(f"{place} starts with {100 * explained:.1f} % of the variance of the vectors of {what}")
+        if what != RANDOM:
+            explained = start(family, module, words)
+            logger.info(f"{place} starts with {100 * explained:.1f} % of the variance of the vectors of {what}")
+        elif not isinstance(module, nn.Linear):
+            with _on_cpu(module):
+                family.learn_codes(module, *_vectors(module, words))
     logger.info(f"the start took {time.perf_counter() - began:.1f} s")
+
+
+def wants_vectors(model: Any, args: Any) -> bool:
+    """Whether the embeddings of a new model begin with vectors, or with something that is learned from vectors."""
+    family = getattr(model, "family", None)
+    return family is not None and (_what(args) != RANDOM or family.wants_vectors(args))
+
+
+def _what(args: Any) -> str:
+    return getattr(args, "embedding_init", None) or RANDOM
 
 
 @torch.no_grad()
@@ -88,22 +103,36 @@ def start(family: type[EmbeddingFamily], module: Any, words: WordVectors) -> flo
         The share of the vectors' variance that the embedding has, each word counting as often as it occurs: from
         negative to 1.
     """
-    rows, dim = (module.out_features, module.in_features) if isinstance(module, nn.Linear) else module.matrix().shape
-    vectors = torch.from_numpy(standardized(words.vectors[:rows, :dim], dim**-0.5, _SEED))
-    weights = torch.from_numpy(words.frequency[:rows]).float()
+    vectors, weights = _vectors(module, words)
     if isinstance(module, nn.Linear):
         module.weight.copy_(vectors)
         return 1.0
-    with torch.random.fork_rng(devices=[]):
-        kept = {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
-        device, dtype = next(iter(module.parameters())).device, next(iter(module.parameters())).dtype
-        module.cpu().float()
+    with _on_cpu(module):
         with torch.enable_grad():
             family.start_from(module, vectors, weights)
-        explained = variance_explained(module.eval().matrix(), vectors, weights)
+        return variance_explained(module.eval().matrix(), vectors, weights)
+
+
+def _vectors(module: Any, words: WordVectors) -> tuple[Tensor, Tensor]:
+    """Standardised vectors (V, D_e) of an embedding's words, and how often each word occurs, (V,)."""
+    linear = isinstance(module, nn.Linear)
+    rows = module.out_features if linear else module.num_embeddings
+    dim = embedding_dim(module)
+    vectors = torch.from_numpy(standardized(words.vectors[:rows, :dim], dim**-0.5, _SEED))
+    return vectors, torch.from_numpy(words.frequency[:rows]).float()
+
+
+@contextlib.contextmanager
+def _on_cpu(module: nn.Module) -> Iterator[None]:
+    """An embedding on a CPU in float32 for a while; random numbers that are drawn meanwhile count for nobody else."""
+    kept = {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
+    first = next(iter(module.parameters()))
+    device, dtype = first.device, first.dtype
+    with torch.random.fork_rng(devices=[]):
+        module.cpu().float()
+        yield
         module.train().to(device=device, dtype=dtype)
-        assert kept == {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
-    return explained
+    assert kept == {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
 
 
 def variance_explained(matrix: Tensor, vectors: Tensor, weights: Tensor) -> float:
@@ -137,7 +166,9 @@ def _learned(args: Any, task: Any, dim: int) -> tuple[WordVectors, ...]:
     settings = getattr(task, "cfg", None)
     data = getattr(settings, "data", None)
     if data is None:
-        raise UserError("--embedding-init corpus needs --task translation or language_modeling; give a FILE of vectors")
+        raise UserError(
+            "vectors of the corpus need --task translation or language_modeling; give --embedding-init a FILE"
+        )
     lines = getattr(args, "corpus_lines", VectorSettings.samples)
     if lines < 0:
         raise UserError(f"--corpus-lines must be at least 0, got {lines}")
