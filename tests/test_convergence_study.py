@@ -99,6 +99,9 @@ def test_a_small_study(corpus, tmp_path):
     perplexities = [rows["perplexities"][0] * factor for factor in (2, 1, 4)]
     written = [float(number) for number in row[4].strip(")").replace("(", "to ").split(" to ")]
     assert written == pytest.approx(perplexities, rel=0.02)
+    sizes = [[float(size) for size in cell.split(" / ")] for cell in row[6:]]
+    assert [len(part) for part in sizes] == [4, 4]
+    assert all(part == sorted(part, reverse=True) for part in sizes)
     assert row[5] == f"{rows['bleu'] + 0.5:.1f} ({rows['bleu']:.1f} to {rows['bleu'] + 1:.1f})"
     # The loss by frequency, all words together, is the one that the training logged.
     frequency = [

@@ -28,6 +28,8 @@ class Run:
         embedding_parameters: trained values of the embedding.
         perplexities: on the validation set, after each epoch.
         bleu: on the test set, by SacreBLEU; None if it was not translated.
+        product_bytes: of the embedding and the whole model in each type of numbers, see
+            :func:`~fairseq_alone.cli.product_bytes.product_bytes`; None in records from before it was kept.
     """
 
     regime: str
@@ -39,6 +41,7 @@ class Run:
     embedding_parameters: int
     perplexities: tuple[float, ...]
     bleu: float | None
+    product_bytes: dict[str, dict[str, int] | None] | None = None
 
     @property
     def name(self) -> str:
@@ -67,6 +70,7 @@ def read_finished(work: Path, regime: str, setting: str, epochs: int, seed: int,
         embedding_parameters=facts["embedding_parameters"],
         perplexities=tuple(v.ppl for v in read_training_log(str(folder / "train.log")).validations),
         bleu=None if facts["BLEU"] is None else facts["BLEU"]["score"],
+        product_bytes=facts["product_bytes"],
     )
 
 

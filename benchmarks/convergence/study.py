@@ -22,6 +22,7 @@ from tqdm import tqdm
 from fairseq_alone.cli.figures import new_figure, save_figure, set_log_scale
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.plot import draw
+from fairseq_alone.cli.product_bytes import MEGABYTES, megabytes
 from fairseq_alone.text_files import read_lines, write_text
 
 
@@ -95,18 +96,24 @@ def mean_curve(runs: list[Run]) -> list[float]:
 
 
 def table(groups: dict[str, list[Run]]) -> str:
-    """Markdown: one row for each setting. With several seeds: means; behind the last perplexity and BLEU the range."""
+    """Markdown: one row for each setting. With several seeds: means; behind the last perplexity and BLEU the range.
+
+    Bytes are those of the first seed.
+    """
     epochs = len(next(iter(groups.values()))[0].perplexities)
     shown = sorted({1, 2, 3, 4, 5, 6, 8, 10, 12, epochs} & set(range(1, epochs + 1)))
-    rows = [["setting", "values", "table = 1", "seeds", *(f"epoch {epoch}" for epoch in shown), "BLEU"]]
+    sizes = [f"{part} {MEGABYTES}" for part in ("embedding", "model")]
+    rows = [["setting", "values", "table = 1", "seeds", *(f"epoch {epoch}" for epoch in shown), "BLEU", *sizes]]
     for setting, runs in groups.items():
         curve = mean_curve(runs)
         scores = [run.bleu for run in runs if run.bleu is not None]
+        products = runs[0].product_bytes
+        sizes = ["-" if products is None else megabytes(products, part) for part in ("embedding", "model")]
         numbers = [f"{runs[0].embedding_parameters:,}", f"{runs[0].share:.2f}", str(len(runs))]
         perplexities = [perplexity_text(curve[epoch - 1]) for epoch in shown]
         perplexities[-1] += range_text([run.perplexities[-1] for run in runs], perplexity_text)
         bleu = bleu_text(statistics.mean(scores)) + range_text(scores, bleu_text) if scores else "-"
-        rows.append([setting, *numbers, *perplexities, bleu])
+        rows.append([setting, *numbers, *perplexities, bleu, *sizes])
     return markdown_table(rows, left_aligned=1)
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": "compare trainings: parameters, checkpoint size, perplexity, BLEU, time, sample translations",
     "completion": "print a script that completes fairseq-alone's commands and flags in your shell",
     "compress": "give a trained model a smaller embedding, and fine-tune it with the model as its teacher",
+    "corpus-vectors": "learn vectors of words from training data, which fairseq-train --embedding-init starts with",
     "demo": "train and compare a table and an ALONE embedding of half its size on made-up text; 4 minutes, no download",
     "download-wmt16": "download the English-German data of WMT16 (prepare --preset wmt16 does it itself)",
     "duc2004": "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe",
@@ -53,6 +54,7 @@ _NEED_FAIRSEQ = (
     *(
         "bundle",
         "compress",
+        "corpus-vectors",
         "demo",
         "evaluate",
         "export",

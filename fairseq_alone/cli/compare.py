@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 
 from fairseq_alone.cli.markdown import markdown_table
+from fairseq_alone.cli.product_bytes import MEGABYTES, megabytes
 from fairseq_alone.cli.report import describe
 from fairseq_alone.cli.trained_run import RUN_HELP, TrainedRun, find_run, read_history, run_names
 from fairseq_alone.errors import UserError
@@ -46,9 +47,10 @@ def read_run(path: str) -> dict:
 
     Returns:
         ``embedding`` (kind), ``tying``, ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the
-        model without the optimizer's state), ``best_valid_ppl``, ``last_valid_ppl`` (None without validation),
-        ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` and, for a language model,
-        ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``.
+        model without the optimizer's state), ``product_bytes`` (what the model needs as a file of each type, see
+        :func:`~fairseq_alone.cli.product_bytes.product_bytes`), ``best_valid_ppl``, ``last_valid_ppl`` (None without
+        validation), ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` and, for a
+        language model, ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``.
 
     Raises:
         UserError: there is no run, or a file of it is unreadable.
@@ -76,7 +78,7 @@ def _facts(run: TrainedRun) -> dict:
 def _sizes(run: TrainedRun, parameters: int | None) -> dict:
     """What the checkpoint says of the model; without one, how many parameters the log counted."""
     if run.averaged is None and not run.checkpoints:
-        names = ("embedding", "tying", "embedding_parameters", "total_parameters", "checkpoint_bytes")
+        names = ("embedding", "tying", "embedding_parameters", "total_parameters", "checkpoint_bytes", "product_bytes")
         return {**dict.fromkeys(names), "total_parameters": parameters}
     sizes = describe(run.averaged or run.checkpoints[0])
     settings = sizes["settings"]
@@ -88,6 +90,7 @@ def _sizes(run: TrainedRun, parameters: int | None) -> dict:
         "total_parameters": sizes["parameters"]["total"],
         # Without averaged.pt there is only a file that holds the optimizer's state as well.
         "checkpoint_bytes": sizes["file_bytes"] if run.averaged else sizes["model_bytes"],
+        "product_bytes": sizes["product_bytes"],
     }
 
 
@@ -113,6 +116,8 @@ _COLUMNS = {
     "embedding parameters": _known("embedding_parameters", "{:,}".format),
     "all parameters": _known("total_parameters", "{:,}".format),
     "checkpoint MB": _known("checkpoint_bytes", lambda size: f"{size / 1e6:.2f}"),
+    f"embedding {MEGABYTES}": _known("product_bytes", lambda sizes: megabytes(sizes, "embedding")),
+    f"model {MEGABYTES}": _known("product_bytes", lambda sizes: megabytes(sizes, "model")),
     "valid ppl best / last": lambda result: (
         "-" if result["best_valid_ppl"] is None else f"{result['best_valid_ppl']:.2f} / {result['last_valid_ppl']:.2f}"
     ),

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 #: The compact files that are told of.
 COMPACT = ("fp16", "int8", "int4")
 
+#: The types of the numbers, as :func:`megabytes` lists them, by what :func:`product_bytes` calls them.
+TYPES = {"trained": "fp32", **{kind: kind for kind in COMPACT}}
+
+#: How a column of :func:`megabytes` is called, behind the name of the part.
+MEGABYTES = f"MB {' / '.join(TYPES.values())}"
+
 
 def product_bytes(
     state_dict: Mapping[str, Tensor], settings: dict, table_values: int, words: int
@@ -43,6 +49,17 @@ def product_bytes(
         "stock": {"embedding": table, "model": table + rest} if has_stock else None,
     }
     return found | {kind: _sizes(bytes_under(state_dict, kind)) for kind in COMPACT}
+
+
+def megabytes(products: Mapping[str, dict[str, int] | None], part: str) -> str:
+    """What :func:`product_bytes` found in one cell of a table, see :data:`MEGABYTES`: ``4.07 / 2.03 / 1.03 / 0.57``.
+
+    Args:
+        products: see there.
+        part: ``embedding`` (with the output layer) or ``model``, the whole.
+    """
+    sizes = (products[form] for form in TYPES)
+    return " / ".join("-" if size is None else f"{size[part] / 1e6:.2f}" for size in sizes)
 
 
 def _sizes(groups: dict[str, int]) -> dict[str, int]:

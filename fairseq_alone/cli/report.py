@@ -175,6 +175,8 @@ def _settings(flags: dict, embeddings: dict) -> dict:
     first = next(embedding for embedding in sides if embedding)
     rows = [name for name in rows_of_settings() if name not in ("arch", "tying", "fixed_base")]
     settings = {name: first.get(name) for name in (*rows, "variant")}
+    bits = flags.get("embedding_bits") or 32
+    settings["embedding_bits"] = None if bits == 32 else bits
     source, target = (embedding["vocabulary"] if embedding else None for embedding in sides)
     settings["vocabulary"] = {"source": source, "target": target}
     fixed_base = bool(flags.get("alone_fix_base")) if first["embedding"] == "alone" else None
@@ -213,7 +215,7 @@ def rows_of_settings() -> dict[str, str]:
     from fairseq_alone.models.families import FAMILIES
 
     rows = {name: name for name in ("arch", "embedding", "tying")}
-    rows.update(vocabulary="vocabulary V", embed_dim="D_e")
+    rows.update(vocabulary="vocabulary V", embed_dim="D_e", embedding_bits="trained for bits")
     for family in FAMILIES.values():
         rows.update(family.report_rows)
     return {**rows, "fixed_base": "o untrained"}

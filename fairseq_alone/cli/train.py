@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--inter-dim", metavar="N", help="D_inter of ALONE as published")
     parser.add_argument("--factorized-dim", metavar="D", help="of factorized; default: as large as ALONE")
+    parser.add_argument(
+        "--bits", metavar="B", help="train the embedding for a compact file of 8 or 4 bits; default: 32, as it is"
+    )
     parser.add_argument("--tie", metavar="WHICH", help="embeddings that are one: all, decoder or none")
     parser.add_argument("--augmented-loss", metavar="W", default="0", help="weight of the augmented loss, 0 = none")
     parser.add_argument("--temperature", metavar="T", help="of the augmented loss of a language model; 10")

@@ -28,7 +28,7 @@ class BundleOptions:
 
     Args:
         quantization: of the tensors, see :mod:`fairseq_alone.modules.quantization`; float32 is exact.
-        embedding_quantization: that of the embedding alone; None is the same.
+        embedding_quantization: that of the embedding alone; None is that of its training, or else the same.
         licence: the text of a licence, or None.
         note: a paragraph for the model card, or None.
     """
@@ -69,6 +69,7 @@ def write_bundle(trained: TrainedModel, output: str, options: BundleOptions) -> 
 
 def describe(trained: TrainedModel, options: BundleOptions) -> dict[str, Any]:
     """What the manifest says of a model, as JSON values."""
+    stored = compact_export.stored_types(trained, options.quantization, options.embedding_quantization)
     text = asdict(trained.text)
     del text["subword_model"]
     return {
@@ -77,11 +78,9 @@ def describe(trained: TrainedModel, options: BundleOptions) -> dict[str, Any]:
         "source_lang": trained.text.source_lang,
         "target_lang": trained.text.target_lang,
         "architecture": trained.architecture,
-        "quantization": options.quantization,
-        "embedding_quantization": options.embedding_quantization or options.quantization,
-        "rounded": compact_export.rounded(
-            trained, options.quantization, options.embedding_quantization or options.quantization
-        ),
+        "quantization": stored.others,
+        "embedding_quantization": stored.embedding,
+        "rounded": stored.rounded,
         "text": text,
         "decoding": asdict(trained.decoding),
         "scores": {name: value for name, value in trained.scores.items() if name not in _NOT_PASSED_ON},

@@ -1,17 +1,19 @@
 """One small file with all of a model but its subwords: ``fairseq-alone export --to compact``.
 
 Half precision is the default: it halves the file, and what it rounds nobody can measure. Less is a choice that costs
-something, so it is asked for.
+something, so it is asked for. The embedding of a model that was trained with 8 or 4 bits loses nothing by them.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from fairseq_alone import __version__
 from fairseq_alone.errors import UserError
@@ -19,9 +21,11 @@ from fairseq_alone.export.targets import ExportOptions
 from fairseq_alone.files import replaced_on_success
 from fairseq_alone.inference.backend import Backend, Scorer
 from fairseq_alone.inference.trained_model import TrainedModel
+from fairseq_alone.models.embedding_bits import stored_as
 from fairseq_alone.modules.compact_file import write_compact_file
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.quantization import QUANTIZATIONS
+from fairseq_alone.modules.rounding import rounding_of
 
 if TYPE_CHECKING:
     from fairseq.data import Dictionary
@@ -44,16 +48,54 @@ def write(trained: TrainedModel, output: Path, options: ExportOptions) -> None:
         if value is not None and value not in QUANTIZATIONS:
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"{flag} must be one of {', '.join(QUANTIZATIONS)} for a compact file, got {value}")
-    quantization = options.quantization or DEFAULT_QUANTIZATION
-    embedding = options.embedding_quantization or quantization
-    metadata = {**model_metadata(trained), "rounded": _json(rounded(trained, quantization, embedding))}
+    stored = stored_types(trained, options.quantization or DEFAULT_QUANTIZATION, options.embedding_quantization)
+    metadata = {**model_metadata(trained), "rounded": _json(stored.rounded)}
     with replaced_on_success(str(output)) as part:
-        write_compact_file(part, trained.model.state_dict(), metadata, quantization, embedding)
+        write_compact_file(part, stored.state_dict, metadata, stored.others, stored.embedding)
 
 
-def rounded(trained: TrainedModel, *quantizations: str) -> list[str]:
-    """All types that tensors are rounded to, once they are stored in these: nothing undoes an earlier rounding."""
-    return sorted({*trained.rounded, *quantizations} - {"fp32"})
+@dataclass(frozen=True)
+class StoredTypes:
+    """How a model is stored.
+
+    Args:
+        others: the type of all tensors but those of embeddings and the output layer.
+        embedding: the type of these.
+        rounded: all types that tensors are rounded to then which they were not in the training, sorted: nothing undoes
+            an earlier rounding.
+        state_dict: the tensors to store.
+    """
+
+    others: str
+    embedding: str
+    rounded: list[str]
+    state_dict: dict[str, Tensor]
+
+
+def stored_types(trained: TrainedModel, quantization: str, embedding_quantization: str | None) -> StoredTypes:
+    """What asked-for types mean for a model.
+
+    An embedding that was trained with ``--embedding-bits`` is stored in that type unless another one is asked for. From
+    the trained tensors this gives what the model computes with; in another type, what it computes with is stored.
+    """
+    own = stored_as(trained.config["model"])
+    embedding = embedding_quantization or own or quantization
+    new = {quantization, *(() if embedding == own else (embedding,))}
+    tensors = trained.model.state_dict()
+    if own is not None and embedding != own:
+        tensors = {**tensors, **_computed_with(trained.model, tensors.keys())}
+    return StoredTypes(quantization, embedding, sorted({*trained.rounded, *new} - {"fp32"}), tensors)
+
+
+@torch.no_grad()
+def _computed_with(model: nn.Module, names: Collection[str]) -> dict[str, Tensor]:
+    """The tensors of embeddings as they are after their rounding, by those names that a state dict has."""
+    found = {}
+    for place, module in model.named_modules(remove_duplicate=False):
+        rounding = rounding_of(module)
+        if rounding is not None:
+            found.update({f"{place}.{name}": tensor for name, tensor in rounding.tensors(module).items()})
+    return {name: found[name] for name in names if name in found}
 
 
 def open_backend(trained: TrainedModel, output: Path) -> Backend:
@@ -81,7 +123,7 @@ def model_metadata(trained: TrainedModel) -> dict[str, str]:
     metadata = {
         "package_version": __version__,
         "kind": trained.kind,
-        "config": _json(trained.config),
+        "config": _json(_without_bits(trained.config)),
         "text": _json(text),
         "decoding": _json(asdict(trained.decoding)),
         "embeddings": _json(embeddings(trained.model)),
@@ -90,6 +132,13 @@ def model_metadata(trained: TrainedModel) -> dict[str, str]:
     if source is not None and source != target:
         metadata["source_dictionary"] = source
     return {**metadata, "target_dictionary": target}
+
+
+def _without_bits(config: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    # What is stored is rounded: doing it again would be another function.
+    return (
+        config if stored_as(config["model"]) is None else {**config, "model": {**config["model"], "embedding_bits": 32}}
+    )
 
 
 def embeddings(model: Any) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.inference.trained_model import TextSettings, TrainedModel
+from fairseq_alone.modules.compact_file import bytes_under
 from fairseq_alone.modules.filters import UNUSED_SETTINGS
+from fairseq_alone.modules.quantization import QUANTIZATIONS
 
 _TITLES = {
     "translation": "Translation from {source} to {target}",
@@ -103,7 +105,10 @@ def _sizes(trained: TrainedModel, description: dict[str, Any], sizes: dict[str, 
     # A tied tensor is one parameter; one that is not trained has no gradient.
     values = sum(parameter.numel() for parameter in trained.model.parameters() if parameter.requires_grad)
     numbers = f"It has {values:,} trained values. {numbers}"
-    return f"{_table(('model.safetensors', 'bytes'), rows)}\n\n{numbers}"
+    types = [(kind, bytes_under(trained.model.state_dict(), kind)) for kind in QUANTIZATIONS]
+    others = [[kind, f"{found['embedding']:,}", f"{sum(found.values()):,}"] for kind, found in types]
+    in_types = markdown_table([["bytes with all numbers in", "embedding", "whole model"], *others], 1)
+    return f"{_table(('model.safetensors', 'bytes'), rows)}\n\n{numbers}\n\n{in_types}"
 
 
 def _settings(trained: TrainedModel) -> list[tuple[str, str]]:
@@ -132,6 +137,8 @@ def _is_shown(name: str, value: object) -> bool:
     sides = tuple(f"{side}_{size}" for side in ("encoder", "decoder") for size in sizes)
     # The families' own flags begin with their names.
     of_families = ("alone_", "codes_", "factorized_", "length_", "share_")
+    if name == "embedding_bits":
+        return value != 32
     return value not in (None, False) and (name in sides or name.startswith(of_families))
 
 

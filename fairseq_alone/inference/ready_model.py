@@ -8,7 +8,6 @@ import torch
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.trained_model import TrainedModel
-from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 
 
 @torch.no_grad()
@@ -16,7 +15,7 @@ def ready_model(trained: TrainedModel, device: str) -> Any:
     """The model itself, no copy: it is moved and cannot be trained any more.
 
     Afterwards several threads may use it at once: nothing in it changes while it decodes. That is why the matrices of
-    computed embeddings are computed here, and why fairseq's generators must not drop them (``eval()`` does nothing to a
+    embeddings are computed here, and why fairseq's generators must not drop them (``eval()`` does nothing to a
     model in fairseq's mode for decoding).
 
     Args:
@@ -36,7 +35,7 @@ def ready_model(trained: TrainedModel, device: str) -> Any:
         raise UserError(f"device {device}: cannot be used ({str(error).splitlines()[0]})") from error
     model.make_generation_fast_(need_attn=False)
     for module in model.modules():
-        if isinstance(module, ComputedEmbedding):
+        if hasattr(module, "matrix"):
             module.matrix()
     return model
 

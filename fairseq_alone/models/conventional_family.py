@@ -5,9 +5,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fairseq_alone.checkpoints import same_bits
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
-from fairseq_alone.modules import TableEmbedding
+from fairseq_alone.modules import TableEmbedding, TiedProjection
 
 # Until version 0.1.0 tables had names of this package, so that fairseq's own models could not load them.
 _OLD_NAMES = {
@@ -58,10 +59,28 @@ class ConventionalFamily(EmbeddingFamily):
 
     @classmethod
     def upgrade_state_dict(cls, model: Any, state_dict: dict[str, Tensor], prefix: str) -> None:
-        """Give the tables of old checkpoints the names that fairseq gives them."""
+        """Give the tables of old checkpoints, and of those of other output layers, the names that they have here."""
         names = dict(_OLD_NAMES)
         if hasattr(model.decoder, "output_embedding"):
             names["decoder.output_embedding.table"] = "decoder.output_embedding.weight"
         for old, new in names.items():
             if prefix + old in state_dict:
                 state_dict[prefix + new] = state_dict.pop(prefix + old)
+        _name_output_layer(model.decoder, state_dict, prefix + "decoder.")
+
+
+def _name_output_layer(decoder: Any, state_dict: dict[str, Tensor], prefix: str) -> None:
+    """Give an output layer of fairseq's the name of ours, or the other way round, whichever the decoder has."""
+    stock, own, table = (
+        f"{prefix}{place}.weight" for place in ("output_projection", "output_embedding", "embed_tokens")
+    )
+    if not isinstance(getattr(decoder, "output_projection", None), TiedProjection):
+        old, new = own, stock
+    elif hasattr(decoder, "output_embedding"):
+        old, new = stock, own
+    else:
+        if stock in state_dict and table in state_dict and same_bits(state_dict[stock], state_dict[table]):
+            del state_dict[stock]
+        return
+    if old in state_dict and new not in state_dict:
+        state_dict[new] = state_dict.pop(old)

@@ -9,6 +9,7 @@ from fairseq.dataclass import FairseqDataclass
 from torch import Tensor
 
 from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.models.embedding_bits import round_as_asked
 from fairseq_alone.models.family_flags import add_flags, fill_in
 from fairseq_alone.modules.embedding import Embedding
 from fairseq_alone.modules.fit import fit
@@ -117,6 +118,15 @@ class EmbeddingFamily:
         fit(embedding, vectors, weights)
 
     @classmethod
+    def wants_vectors(cls, args: Namespace) -> bool:
+        """Whether a new embedding needs vectors for :meth:`learn_codes` even where its values begin at random."""
+        return False
+
+    @classmethod
+    def learn_codes(cls, embedding: Any, vectors: Tensor, weights: Tensor) -> None:
+        """Learn from vectors what is not trained, and leave the trained values; the arguments of :meth:`start_from`."""
+
+    @classmethod
     def variant(cls, settings: dict) -> str:
         """A few words that tell embeddings of the family apart in a table of runs; ``settings`` is a description."""
         return ""
@@ -124,6 +134,10 @@ class EmbeddingFamily:
     @classmethod
     def check_dictionary(cls, embedding: Any, args: Namespace, dictionary: Dictionary) -> None:
         """Give the embedding what it needs of the words; warn when they do not stand in the order that it needs."""
+
+    @classmethod
+    def forget_files(cls, flags: dict[str, Any]) -> None:
+        """Change flags that name files, in place, to what a model needs that is loaded without them."""
 
     @classmethod
     def upgrade_state_dict(cls, model: Any, state_dict: dict[str, Tensor], prefix: str) -> None:
@@ -140,7 +154,8 @@ class EmbeddingFamily:
             stream: which of several independent random filters, for embeddings that have any.
 
         Raises:
-            UserError: a setting is outside its range; the sentence names its flag.
+            UserError: a setting is outside its range, or asks for what this embedding cannot do; the sentence names its
+                flag.
         """
         # A checkpoint of an older version does not have the newer flags.
         fill_in(args, cls.flags)
@@ -149,4 +164,5 @@ class EmbeddingFamily:
         except SettingError as error:
             raise UserError(f"{cls.flag_prefix}{error.setting.replace('_', '-')} {error.problem}") from error
         cls.check_dictionary(embedding, args, dictionary)
+        round_as_asked(args, embedding)
         return embedding

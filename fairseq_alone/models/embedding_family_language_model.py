@@ -11,7 +11,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import DECODER_STREAM, OUTPUT_STREAM
 from fairseq_alone.models.family_model import FamilyModel
 from fairseq_alone.models.hydra_flags import as_namespace
-from fairseq_alone.models.tying import build_output_layer, regularization_of, resolve_tying
+from fairseq_alone.models.tying import build_output_layer, resolve_tying, stock_output_layer_fits
 from fairseq_alone.modules import TiedProjection
 from fairseq_alone.modules.embedding import Embedding
 
@@ -78,7 +78,7 @@ class EmbeddingFamilyLanguageModel(FamilyModel, FairseqLanguageModel):
             raise UserError("--output-dictionary-size needs untied embeddings: give --tie-embeddings none")
         embed_tokens = cls.family.build(args, task.source_dictionary, input_dim, DECODER_STREAM)
         output_embedding, output_layer = embed_tokens, None
-        if not (cls.stock_output_layer and cls.family.is_fairseqs) or regularization_of(args):
+        if not (cls.stock_output_layer and stock_output_layer_fits(args, cls.family)):
             if not tied:
                 output_embedding = cls.family.build(args, task.target_dictionary, output_dim, OUTPUT_STREAM)
             output_layer = build_output_layer(args, output_embedding)

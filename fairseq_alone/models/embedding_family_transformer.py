@@ -13,7 +13,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM, OUTPUT_STREAM
 from fairseq_alone.models.family_model import FamilyModel
 from fairseq_alone.models.hydra_flags import as_namespace
-from fairseq_alone.models.tying import build_output_layer, regularization_of, resolve_tying
+from fairseq_alone.models.tying import build_output_layer, resolve_tying, stock_output_layer_fits
 from fairseq_alone.modules.embedding import Embedding
 
 
@@ -90,7 +90,7 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
             )
         output_embedding, output_layer = embed_tokens, None
         # Without one, fairseq makes its own output layer.
-        if not cls.family.is_fairseqs or regularization_of(args):
+        if not stock_output_layer_fits(args, cls.family):
             if not cfg.share_decoder_input_output_embed:
                 output_embedding = cls._build(cfg, tgt_dict, cfg.decoder.output_dim, OUTPUT_STREAM)
             output_layer = build_output_layer(args, output_embedding)

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 
+from fairseq_alone.models.embedding_bits import add_bits_args
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.pretrained import FromPretrained
 from fairseq_alone.models.scriptable_copy import ScriptableCopy
@@ -23,4 +24,5 @@ class FamilyModel(FromPretrained, ScriptableCopy, TiedStateDict):
         """Add the flags that fairseq's model does not have."""
         add_tying_args(parser)
         add_starting_args(parser)
+        add_bits_args(parser)
         cls.family.add_args(parser)

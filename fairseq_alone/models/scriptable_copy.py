@@ -1,6 +1,7 @@
 """TorchScript: ``torch.jit.script`` of a model gives a copy with plain tables, for decoding."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,6 +9,7 @@ from torch import nn
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules import TiedProjection
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+from fairseq_alone.modules.rounding import rounding_of
 
 
 class ScriptableCopy(nn.Module):
@@ -22,7 +24,7 @@ class ScriptableCopy(nn.Module):
 
 
 def scriptable_copy(model: nn.Module) -> nn.Module:
-    """A copy of a model in which the computed embeddings are tables and the output layers over them are linear.
+    """A copy of a model in which computed and rounded embeddings are tables, and the output layers over them linear.
 
     It gives the same logits, but its tables do not follow the model's parameters, so it is for decoding only. One
     embedding gives one table, whatever its places: where it is tied, the tables of a saved script are one tensor.
@@ -36,9 +38,10 @@ def scriptable_copy(model: nn.Module) -> nn.Module:
     copied = copy.deepcopy(model)
     tables: dict[int, nn.Embedding] = {}
     layers: dict[int, nn.Linear] = {}
+    module: Any
     with torch.no_grad():
         for module in copied.modules():
-            if isinstance(module, ComputedEmbedding):
+            if isinstance(module, ComputedEmbedding) or rounding_of(module) is not None:
                 tables[id(module)] = nn.Embedding.from_pretrained(module.matrix(), padding_idx=module.padding_idx)
         for module in copied.modules():
             if isinstance(module, TiedProjection):

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.modules import RegularizedProjection, TiedProjection
 from fairseq_alone.modules.embedding import Embedding
 
@@ -64,6 +65,12 @@ def _check_regularization(args: Namespace) -> None:
             f"--output-projection-regularization needs --criterion {' or '.join(_CRITERIONS)}, which adds the penalty "
             f"(with --augmented-loss-weight 0 if that is all you want), not {criterion}"
         )
+
+
+def stock_output_layer_fits(args: Namespace, family: type[EmbeddingFamily]) -> bool:
+    """Whether fairseq's decoder can make its own output layer, which reads a stored table as it is."""
+    rounded = (getattr(args, "embedding_bits", None) or 32) < 32
+    return family.is_fairseqs and not regularization_of(args) and not rounded
 
 
 def regularization_of(args: Namespace) -> float:

@@ -11,12 +11,14 @@ from typing_extensions import Self  # noqa: UP035 (torch needs it anyway; typing
 
 from fairseq_alone.modules.leaf_matrix import LeafMatrix
 from fairseq_alone.modules.matrix_cache import MatrixCache
+from fairseq_alone.modules.rounding import Rounding, as_computed_with
 
 
 class ComputedEmbedding(nn.Module):
     """An embedding whose vectors are computed. Usable wherever an ``nn.Embedding`` is only called.
 
-    ``forward(ids)`` equals ``matrix()[ids]`` whenever dropout is off. Subclasses offer :meth:`compute`.
+    ``forward(ids)`` equals ``matrix()[ids]`` whenever dropout is off. Subclasses offer :meth:`compute`. With a
+    :class:`~fairseq_alone.modules.rounding.Rounding` they find rounded values in their tensors' places there.
 
     In evaluation without gradients the matrix is computed once and kept, until the module is trained again, loaded,
     moved or converted, an optimizer makes a step, or a parameter is replaced or changed in place (but not by way of its
@@ -37,6 +39,8 @@ class ComputedEmbedding(nn.Module):
         self.rebuild = "forward"
         #: Whether an output layer needs the whole matrix anyway, so that look-ups may as well read it.
         self.serves_output = False
+        #: What the trained tensors are rounded by before anything is computed from them, if they are.
+        self.rounding: Rounding | None = None
         self._cache = MatrixCache()
         self._update: LeafMatrix | None = None
 
@@ -57,14 +61,16 @@ class ComputedEmbedding(nn.Module):
         if self._may_cache() or self._looks_up_in_update():
             return F.embedding(ids, self.matrix())
         distinct, positions = ids.unique(return_inverse=True)
-        return F.embedding(positions, self.compute(distinct, input_dropout=True))
+        with as_computed_with(self):
+            vectors = self.compute(distinct, input_dropout=True)
+        return F.embedding(positions, vectors)
 
     def matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout. Differentiable when gradients are enabled."""
         if self._update is not None:
             return self._update.read()
         if not self._may_cache():
-            return self.build_matrix().to(self._dtype())
+            return self._build().to(self._dtype())
         return self._cache.read(self._build_for_evaluation, self.parameters())
 
     def build_matrix(self) -> Tensor:
@@ -108,7 +114,7 @@ class ComputedEmbedding(nn.Module):
         if self._update is not None:
             raise RuntimeError("the embedding is within an update already")
         self._cache.drop()
-        self._update = LeafMatrix(self.build_matrix, list(self.parameters()), self._dtype())
+        self._update = LeafMatrix(self._build, list(self.parameters()), self._dtype())
 
     @property
     def in_update(self) -> bool:
@@ -163,12 +169,20 @@ class ComputedEmbedding(nn.Module):
     def _build_for_evaluation(self) -> Tensor:
         # The matrix outlives an autocast region, so it is made in the dtype of the parameters.
         with torch.autocast(self._all_ids().device.type, enabled=False):
-            return self.build_matrix().to(self._dtype())
+            return self._build().to(self._dtype())
+
+    def _build(self) -> Tensor:
+        with as_computed_with(self):
+            return self.build_matrix()
 
     def _forget_matrices(self) -> None:
         if self._update is not None:
             raise RuntimeError("parameters must not be loaded, moved or converted within an update")
         self._cache.drop()
+
+    def values_were_replaced(self) -> None:
+        """Tell that all tensors were given the values of another module, by way of their ``.data``."""
+        self._forget_matrices()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Self:
         self._forget_matrices()

@@ -1,7 +1,10 @@
 """The conventional embedding: a stored table, under the same contract as the computed ones."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from fairseq_alone.modules.rounding import Rounding
 
 
 class TableEmbedding(nn.Embedding):
@@ -19,13 +22,19 @@ class TableEmbedding(nn.Embedding):
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None):
         # PyTorch draws a table first and fairseq draws it again: with both draws, one seed gives one model.
         super().__init__(num_embeddings, embedding_dim, padding_idx)
+        #: What the table is rounded by before it is used, if it is.
+        self.rounding: Rounding | None = None
         nn.init.normal_(self.weight, std=embedding_dim**-0.5)
         if padding_idx is not None:
             nn.init.zeros_(self.weight[padding_idx])
 
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look up words: ``(...) -> (..., D_e)``."""
+        return F.embedding(ids, self.matrix(), self.padding_idx)
+
     def matrix(self) -> Tensor:
-        """The table, (V, D_e)."""
-        return self.weight
+        """The table, (V, D_e), rounded where that is asked for."""
+        return self.weight if self.rounding is None else self.rounding.tensors(self)["weight"]
 
     @torch.no_grad()
     def start_from(self, vectors: Tensor) -> None:

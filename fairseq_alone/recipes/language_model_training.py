@@ -7,7 +7,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch, divide
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.training import Training, is_zero, no_effect, start_of
+from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect, start_of
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
@@ -39,6 +39,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         "codes": ["--codes-share", share],
     }[embedding]
     start, start_settings = start_of(options)
+    bits = bits_flags(options.bits)
     criterion = ["--criterion", "cross_entropy"]
     if not is_zero(weight):
         criterion = ["--criterion", "cross_entropy_with_augmented_loss"]
@@ -52,6 +53,8 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         f"max_epoch={epochs} seed={whole('--seed', options.seed)}",
         f"preset_flags={units} units, dropout {dropout} and {recurrent}, lr {lr}, batches of {sequences} x {words}",
         f"data={cksum(work.path / 'prepare.settings')}",
+        # Runs of before have no such line.
+        *([f"bits={bits[1]}"] if bits else []),
         f"flags={' '.join(options.flags)}",
     ]
     tokens = counted_tokens(work)["train"]
@@ -62,7 +65,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         updates = epochs * math.ceil(batches / workers.count)
         return [
             *("--task", "language_modeling", "--arch", preset["architecture"].format(family=embedding.split("_")[0])),
-            *(*size, *start, "--tie-embeddings", tie, *criterion),
+            *(*size, *start, *bits, "--tie-embeddings", tie, *criterion),
             *("--decoder-layers", "2", "--decoder-embed-dim", str(units), "--decoder-hidden-size", str(units)),
             *("--variational-dropout", "--dropout", dropout, "--variational-recurrent-dropout", recurrent),
             *("--sample-break-mode", "none", "--tokens-per-sample", str(words), "--batch-size", str(batch.size)),

@@ -30,6 +30,7 @@ class TrainOptions:
     inter_dim: str | None = None
     share: str | None = None
     factorized_dim: str | None = None
+    bits: str | None = None
     length: str | None = None
     absolute: bool | None = None
     max_epoch: str | None = None

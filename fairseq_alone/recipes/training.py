@@ -10,6 +10,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
+from fairseq_alone.recipes.values import one_of
 from fairseq_alone.recipes.workers import Workers
 
 
@@ -54,6 +55,12 @@ def start_of(options: TrainOptions) -> tuple[list[str], list[str]]:
 def is_zero(weight: str) -> bool:
     """Whether the augmented loss is off."""
     return float(weight) == 0
+
+
+def bits_flags(bits: str | None) -> list[str]:
+    """Flags for ``--bits``: none for 32 or None. UserError: it is neither 32 nor 8 nor 4."""
+    bits = one_of("--bits", bits or "32", ("32", "8", "4"))
+    return [] if bits == "32" else ["--embedding-bits", bits]
 
 
 def no_effect(embedding: str, **options: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.presets import Preset, flag
 from fairseq_alone.recipes.steps import count_lines
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.training import Training, is_zero, no_effect, start_of
+from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect, start_of
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole, with_commas
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
@@ -36,6 +36,7 @@ def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
     vocabulary = count_lines(work.path / dictionary) + 4  # and the special symbols of fairseq
     family, size_flags, size, notes = _embedding(preset, options, embedding, sizes["inter_dim"], vocabulary)
     start, start_settings = start_of(options)
+    bits = bits_flags(options.bits)
     criterion = ["--criterion", "label_smoothed_cross_entropy", "--label-smoothing", "0.1"]
     weight = decimal("--augmented-loss", options.augmented_loss)
     if not is_zero(weight):
@@ -61,13 +62,15 @@ def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
     settings += [f"dictionary={cksum(work.path / dictionary)}", f"preset_flags={' '.join(preset_flags)}"]
     if options.fp16 is False and not options.cpu:  # a CPU trains in float32 anyway
         settings.append("fp16=0")
+    # Runs of before have no such line.
+    settings += [f"bits={bits[1]}"] if bits else []
     settings.append(f"flags={' '.join(options.flags)}")
 
     def flags(batch: Batch, workers: Workers, checkpoints: Path) -> list[str]:
         return [
             *("--source-lang", work.source_lang, "--target-lang", work.target_lang),
             *("--arch", preset["architecture"].format(family=family), *preset.shape_flags),
-            *("--tie-embeddings", tie, *size_flags, *start, *criterion),
+            *("--tie-embeddings", tie, *size_flags, *start, *bits, *criterion),
             *("--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--lr-scheduler", "inverse_sqrt"),
             *(*training_flags, *own_flags),
             *("--max-tokens", str(batch.size), "--update-freq", str(batch.update_freq)),

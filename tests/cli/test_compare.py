@@ -9,6 +9,7 @@ from toy_checkpoints import write_checkpoint
 
 from fairseq_alone.cli import main
 from fairseq_alone.cli.compare import duration
+from fairseq_alone.cli.product_bytes import TYPES, megabytes
 from fairseq_alone.cli.training_log import read_training_log
 from fairseq_alone.errors import UserError
 
@@ -130,6 +131,13 @@ def test_json_holds_the_sizes_of_the_checkpoint_and_the_history_of_the_log(tmp_p
     assert result["total_parameters"] == VOCABULARY * EMBED_DIM + 3 * EMBED_DIM
     assert result["checkpoint_bytes"] == (tmp_path / "base" / "averaged.pt").stat().st_size
     assert (result["best_valid_ppl"], result["last_valid_ppl"]) == (50.0, 55.5)
+    # 7 words and 3 more rows, of 4 values each; with 8 and 4 bits each row has a scale of 2 bytes.
+    products = result["product_bytes"]
+    assert [products[kind] for kind in ("trained", "int8", "int4")] == [
+        {"embedding": 7 * 16, "model": 10 * 16},
+        {"embedding": 7 * 6, "model": 10 * 6},
+        {"embedding": 7 * 4, "model": 10 * 4},
+    ]
     assert (result["updates"], result["train_seconds"]) == (30, 125)
     assert result["BLEU"] == {"score": 31.25, "signature": "nrefs:1|case:mixed"}
 
@@ -166,6 +174,7 @@ def test_table_is_markdown_with_one_row_for_each_run(tmp_path, capsys):
     assert cell["tying"] == "three-way"
     assert cell["embedding parameters"] == "28"
     assert cell["BLEU"] == "31.26"
+    assert cell["model MB fp32 / fp16 / int8 / int4"] == "0.00 / 0.00 / 0.00 / 0.00"
     assert cell["valid ppl best / last"] == "50.00 / 55.50"
     assert cell["training time"] == "2 min 05 s"
     assert dict(zip(header, alone, strict=True))["BLEU"] == "-"
@@ -236,6 +245,7 @@ def test_a_log_alone_and_checkpoints_alone(tmp_path, capsys):
     of_log, of_checkpoints = table_of(text)
     assert {name for name, cell in of_log.items() if cell == "-"} == {
         *("embedding", "tying", "embedding parameters", "checkpoint MB", "BLEU", "chrF"),
+        *("embedding MB fp32 / fp16 / int8 / int4", "model MB fp32 / fp16 / int8 / int4"),
     }
     assert (of_log["run"], of_log["all parameters"], of_log["updates"]) == ("printed.txt", "1,234", "30")
     assert of_log["valid ppl best / last"] == "50.00 / 55.50"
@@ -288,3 +298,11 @@ def test_translations_beside_language_models_show_both(tmp_path, capsys):
     )
     assert [(row["BLEU"], row["ppl of valid / test"]) for row in rows] == [("31.25", "-"), ("-", "101.00 / 98.00")]
     assert "ppl of valid / test" not in compared(capsys, str(tmp_path / "translation"))
+
+
+def test_megabytes_stand_in_one_cell():
+    products = {
+        kind: {"embedding": size, "model": 2 * size} for kind, size in zip(TYPES, (4e6, 2e6, 1e6, 5e5), strict=True)
+    }
+    assert megabytes({**products, "stock": None}, "embedding") == "4.00 / 2.00 / 1.00 / 0.50"
+    assert megabytes({**products, "trained": None}, "model") == "- / 4.00 / 2.00 / 1.00"

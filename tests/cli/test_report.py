@@ -277,6 +277,14 @@ def test_compact_files_and_bundles_are_described_as_their_checkpoint(tmp_path, f
     assert told["model_bytes"] == expected["product_bytes"]["int8"]["model"]
 
 
+def test_bits_of_the_training_are_told(tmp_path, capsys):
+    flags = {"arch": "transformer_alone", "embedding_bits": 4}
+    paths = write_checkpoint(tmp_path / "4.pt", **flags), write_checkpoint(tmp_path / "32.pt")
+    assert [describe(path)["settings"]["embedding_bits"] for path in paths] == [4, None]
+    assert main(["report", *paths]) == 0
+    assert "trained for bits" in capsys.readouterr().out
+
+
 def test_a_run_is_described_as_what_it_decodes_with(tmp_path, monkeypatch, capsys):
     run = tmp_path / "runs" / "one"
     (run / "checkpoints").mkdir(parents=True)

@@ -105,6 +105,10 @@ def test_the_card(written):
     assert 'fairseq-alone translate BUNDLE "A sentence."' in card
     assert "From two books." in card
     assert "| BLEU (nrefs:1|case:mixed) | 30.92 |" in card
+    assert "| bytes with all numbers in | embedding | whole model |" in card
+    assert [line.split("|")[1].strip() for line in card.split("whole model |")[1].splitlines()[2:6]] == [
+        *("fp32", "fp16", "int8", "int4"),
+    ]
     assert "See the file LICENSE." in card
     assert "Its numbers are float32.\n" in card
     assert "Of the 1,000 sentences of the test set of the recipe that trained the model." in card

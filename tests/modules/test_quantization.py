@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fairseq_alone.errors import SettingError
-from fairseq_alone.modules.quantization import GROUP, QUANTIZATIONS, pack, packed_bytes, unpack
+from fairseq_alone.modules.quantization import GROUP, QUANTIZATIONS, pack, packed_bytes, rounded, unpack
 
 
 def random(*size, seed=1):
@@ -134,3 +134,32 @@ def test_bytes_are_what_packing_needs(quantization):
 def test_an_unknown_quantization():
     with pytest.raises(SettingError, match="quantization must be one of fp32, fp16, int8, int4, got int2"):
         pack(random(2, 2), "int2")
+
+
+SHAPES = [(3, 64), (5, 33), (4, 1), (2, 3, 7), (4001, 65), (6,), (1, 32)]
+
+
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rounded_is_what_comes_back_bit_for_bit(quantization, shape):
+    torch.manual_seed(2)
+    for values in (torch.randn(shape), torch.randn(shape) * 1e-9, torch.randn(shape) * (torch.rand(shape) < 0.1)):
+        packed = pack(values, quantization)
+        bits = unpack(packed.scheme, packed.parts).view(torch.int32)
+        assert torch.equal(rounded(values, quantization).view(torch.int32), bits)
+
+
+def test_a_short_search_is_nearly_as_good():
+    torch.manual_seed(2)
+    values = torch.randn(200, 64)
+    errors = [(rounded(values, "int4", thorough) - values).square().sum() for thorough in (True, False)]
+    assert errors[0] < errors[1] < 1.06 * errors[0]
+    assert torch.equal(rounded(values, "int8", False), rounded(values, "int8"))
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_what_is_not_finite_does_not_look_finite(quantization):
+    values = torch.ones(2, 32)
+    values[0, 3] = float("nan")
+    assert rounded(values, quantization)[0].isnan().any()
+    assert rounded(values, quantization)[1].isfinite().all()

@@ -143,6 +143,16 @@ def test_factorized_embedding_is_as_large_as_alone(recipe):
     assert f"{116 * 1128:,} parameters (ALONE with D_inter 512: 131,200)" in text
 
 
+def test_bits_are_a_setting_of_the_run(recipe):
+    _, [command] = recipe.dry_run(bits="4")
+    assert value(command, "--embedding-bits") == "4"
+    _, [command] = recipe.dry_run(bits="32")
+    assert "--embedding-bits" not in command
+    assert recipe.run().status == 0
+    assert "bits" not in (recipe.path / "done").read_text()
+    assert "now: bits=8" in recipe.refused(bits="8")
+
+
 def test_sizes_of_another_embedding_are_noted(recipe):
     text, _ = recipe.dry_run(embedding="conventional", inter_dim=5, share=0.5, factorized_dim=3)
     for flag in ("--inter-dim", "--share", "--factorized-dim"):
@@ -267,6 +277,7 @@ def test_headline_recipe_knows_its_presets(headlines):
         ([], {"seed": "x"}, "--seed must be a whole number"),
         ([], {"max_epoch": "0"}, "the training would never end"),
         ([], {"name": "../x"}, "RUN may have"),
+        ([], {"bits": "16"}, "--bits must be 32, 8 or 4, got '16'"),
         ([], {"tie": "some"}, "--tie must be all, decoder or none, got 'some'"),
         ([], {"augmented_loss": "half"}, "--augmented-loss must be a number like 0.5 and not negative"),
         ([], {"length": "ldpe"}, "--length does not belong to the recipe translation"),
