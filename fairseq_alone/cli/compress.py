@@ -66,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--distillation-temperature", type=float, metavar="T", default=1.0, help="of the teacher's distribution; 1"
     )
+    parser.add_argument(
+        "--effective-tokens", metavar="N", help="of one update, all workers together; default: the teacher's"
+    )
     parser.add_argument("--max-tokens", metavar="N", help="the most that fit on one worker at a time")
     parser.add_argument("--seed", metavar="N", default="1", help="of dropout and the order of batches; default: 1")
     parser.add_argument("--workers", metavar="N", help="processes on this machine; default: its GPUs, or 1")
@@ -134,6 +137,9 @@ def _finetuning(args: argparse.Namespace) -> Any:
         "weight": args.distillation_weight,
         "temperature": args.distillation_temperature,
         "max_tokens": None if args.max_tokens is None else positive("--max-tokens", args.max_tokens),
+        "effective_tokens": None
+        if args.effective_tokens is None
+        else positive("--effective-tokens", args.effective_tokens),
         "seed": whole("--seed", args.seed),
         "workers": args.workers,
         "cpu": args.cpu,

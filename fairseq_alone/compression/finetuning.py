@@ -31,6 +31,7 @@ class Finetuning:
         weight: of the distillation, from 0 to 1.
         temperature: of the distillation.
         max_tokens: that fit on one worker at a time; None is the teacher's.
+        effective_tokens: of one update, all workers together; None is the teacher's.
         seed: of dropout and the order of batches.
         workers: processes; None is the GPUs, or 1.
         cpu: use no GPU.
@@ -43,6 +44,7 @@ class Finetuning:
     weight: float
     temperature: float
     max_tokens: int | None = None
+    effective_tokens: int | None = None
     seed: int = 1
     workers: str | None = None
     cpu: bool = False
@@ -51,7 +53,7 @@ class Finetuning:
     def settings(self) -> list[str]:
         """Lines that tell trainings apart."""
         until = f"updates={self.updates}" if self.updates else f"epochs={self.epochs}"
-        names = ("lr", "weight", "temperature", "seed")
+        names = ("lr", "weight", "temperature", "effective_tokens", "seed")
         return [until, *(f"{name}={getattr(self, name)}" for name in names), f"flags={' '.join(self.flags)}"]
 
 
@@ -80,9 +82,10 @@ def plan_finetuning(
     """
     gpus = 0 if chosen.cpu else count_gpus()
     found = find_workers({}, gpus, chosen.workers, training.fp16)
-    most = chosen.max_tokens or training.most
-    batch = divide(training.batch, most, found, training.unit)
-    limit = {"max_tokens" if training.unit == "tokens" else "max_sentences": batch.size}
+    unit = "tokens" if chosen.max_tokens or chosen.effective_tokens else training.unit
+    in_all = chosen.effective_tokens or training.batch
+    batch = divide(in_all, chosen.max_tokens or min(in_all, training.most), found, unit)
+    limit = {"max_tokens" if unit == "tokens" else "max_sentences": batch.size}
     updates = chosen.updates or chosen.epochs * _updates_of_an_epoch(
         task, student.trained.model, found.count, batch.update_freq, limit
     )
@@ -92,7 +95,7 @@ def plan_finetuning(
         *(*student.flags, *_criterion(student, folder.path, chosen), "--optimizer", "adam", *training.flags),
         *("--lr", str(chosen.lr), "--lr-scheduler", "polynomial_decay", "--total-num-update", str(updates)),
         *("--warmup-updates", str(int(_WARM_UP * updates)), *until),
-        *("--max-tokens" if training.unit == "tokens" else "--batch-size", str(batch.size)),
+        *("--max-tokens" if unit == "tokens" else "--batch-size", str(batch.size)),
         *("--update-freq", str(batch.update_freq), "--required-batch-size-multiple", "1", "--seed", str(chosen.seed)),
         *("--finetune-from-model", str(folder.path / "student.pt"), "--save-dir", str(folder.checkpoints)),
         *("--no-epoch-checkpoints", "--save-interval-updates", str(_SAVE_UPDATES), "--keep-interval-updates", "1"),

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 from conftest import fairseq, train
-from fairseq_commands import generate, hypotheses, train_log
+from fairseq_commands import generate, hypotheses, run_together, train_log
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli import main
@@ -20,11 +20,10 @@ pytestmark = pytest.mark.slow
 
 def served_run_jobs(jobs):
     """The training in a fork of a process that has imported fairseq already."""
-    (job,) = jobs
-    done = fairseq("train", *job.command[3:], check=False)
-    for line in (done.stdout + done.stderr).splitlines(keepends=True):
-        job.on_line(line)
-    return done.returncode
+    for job, done in zip(jobs, run_together("fairseq_cli.train", [job.command[3:] for job in jobs]), strict=True):
+        for line in (done.stdout + done.stderr).splitlines(keepends=True):
+            job.on_line(line)
+    return 0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,6 +147,17 @@ def test_an_interrupted_training_goes_on(compressed, data, teacher, tmp_path):
     assert epochs == [3, 4]
 
 
+def test_two_workers_train_as_one(data, teacher, tmp_path):
+    words = (teacher, data, *SMALLER, "--epochs", 2, "--effective-tokens", 800, "--json")
+    # Many of each sentence's words are padding in a batch of few, so batches are not quite the same.
+    one, two = (
+        json.loads(compress(*words, "--output", tmp_path / str(workers), "--workers", workers)) for workers in (1, 2)
+    )
+    ppl = [found["models"]["tuned"]["valid_ppl"] for found in (one, two)]
+    assert ppl[0] < one["models"]["start"]["valid_ppl"]
+    assert ppl[1] == pytest.approx(ppl[0], rel=0.02)
+
+
 def test_a_file_as_output(compressed, data, teacher, tmp_path):
     folder, _ = compressed
     shutil.copytree(folder, tmp_path / "small.compress")
@@ -178,7 +188,7 @@ def test_a_language_model(data, tmp_path):
         ),
         *("--criterion=cross_entropy", "--share-decoder-input-output-embed"),
     )
-    words = (tmp_path / "checkpoint_last.pt", text, "--family", "alone", "--share", 0.74, "--lr", 0.002)
+    words = (tmp_path / "checkpoint_last.pt", text, "--family", "factorized", "--share", 0.5, "--lr", 0.002)
     found = json.loads(compress(*words, "--updates", 20, "--output", tmp_path / "out", "--json"))["models"]
     assert found["tuned"]["valid_ppl"] < found["start"]["valid_ppl"]
     command = (tmp_path / "out/command").read_text()

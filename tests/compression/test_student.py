@@ -38,13 +38,21 @@ def scores(trained):
     return trained.model(words, torch.tensor([5, 5]), words.roll(1, 1))[0]
 
 
+QUICK = ("stock", "square", "headlines", "language model")
+
+
+def teachers(*names):
+    """Parameters of a test: those that are not quick are left out of the daily round."""
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
+
+
 @pytest.fixture
 def teacher(request):
     arch, *flags = TEACHERS[request.param]
     return toy_trained(arch, *flags, task="headline_generation" if "duc" in arch else None)
 
 
-@pytest.mark.parametrize("teacher", TEACHERS, indirect=True)
+@pytest.mark.parametrize("teacher", teachers(*TEACHERS), indirect=True)
 def test_a_table_says_what_the_teacher_says(teacher, tmp_path):
     """So the network, how it is tied, and all settings that change what it computes are the teacher's."""
     student = make_student(teacher, FAMILIES["conventional"], {})
@@ -52,6 +60,7 @@ def test_a_table_says_what_the_teacher_says(teacher, tmp_path):
     assert set(student.explained.values()) == {1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("teacher", ["stock", "stock, untied", "headlines", "language model", "LSTM"], indirect=True)
 @pytest.mark.parametrize("family", ["codes", "factorized"])
 def test_another_embedding_in_the_same_network(teacher, family):
