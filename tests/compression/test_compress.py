@@ -99,6 +99,9 @@ def test_it_is_trained_as_the_teacher_was_with_a_smaller_learning_rate(compresse
     assert float(re.search(r"--lr (\S+)", command)[1]) == pytest.approx(0.5 * 0.01 * (10 / 60) ** 0.5)
     assert "--max-tokens 400 --update-freq 1" in command
     assert "--dropout=0.1" in command
+    assert "--embedding-bits" not in command
+    # The embedding is trained with the numbers of the file.
+    assert "--embedding-bits=8" in (folder / "command").read_text()
 
 
 def test_what_it_wrote_is_used_like_any_model(compressed, data):
