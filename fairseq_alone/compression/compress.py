@@ -10,6 +10,7 @@ figures.json         what was measured
 ===================  ====================================================================
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -67,8 +68,8 @@ class Compression:
         family: of the new embedding, by name.
         share: of the values of the teacher's table.
         output: a folder, or a file ``.pt`` or ``.safetensors``, which gets a folder beside it.
-        finetuning: how the student is trained; its ``lr`` None is a share of the teacher's last.
-        lr: the largest learning rate; None follows from the teacher's.
+        finetuning: how the student is trained, once the largest learning rate is known.
+        lr: that rate; None is a share of the teacher's last.
         bits: of the compact file, whose numbers the embedding is trained with; None is no such file.
         score: whether the test set is translated, too.
     """
@@ -165,7 +166,7 @@ class _Figures:
         if self.work is not None and "bleu" not in found:
             say(f"translating the test set: {name}")
             # Decoding changes the model for good.
-            again = replace(trained, model=_copy_of(trained))
+            again = replace(trained, model=copy.deepcopy(trained.model))
             backend = FairseqBackend(again, "cuda" if self.cuda else "cpu")
             translator = Translator(again.facts, TextPipeline(again.text, again.path), backend)
             found["bleu"] = bleu_of_test_set(translator, self.work)
@@ -231,12 +232,6 @@ def _scored_work(chosen: Compression, teacher: TrainedModel) -> WorkFolder:
     if work is None or teacher.kind != "translation":
         raise UserError("--score needs a run of the recipe for translation as MODEL: its test set is scored")
     return work
-
-
-def _copy_of(trained: TrainedModel) -> Any:
-    import copy
-
-    return copy.deepcopy(trained.model)
 
 
 def _digest(trained: TrainedModel) -> str:
