@@ -10,7 +10,7 @@ from fairseq_alone.checkpoints import load_checkpoint
 _DEFAULT_TOKENS = 4096
 _DEFAULT_LR = 5e-4
 
-#: The student's largest learning rate beside the teacher's last; measured on Multi30k, docs/compress.md.
+#: The student's largest learning rate beside the teacher's last; the better of two that were tried, docs/compress.md.
 LR_FACTOR = 0.5
 
 
