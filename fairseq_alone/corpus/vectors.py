@@ -74,6 +74,8 @@ def positive_pmi(counts: sparse.csr_array, power: float) -> sparse.csr_array:
     values = np.log(counts.data / (words[word] * contexts[counts.indices])).astype(np.float32)
     kept = values > 0
     starts = np.concatenate([[0], np.bincount(word[kept], minlength=len(words)).cumsum()])
+    # Of the type of the columns' numbers: of two types, SciPy makes all of them the larger one.
+    starts = starts.astype(counts.indices.dtype)
     return sparse.csr_array((values[kept], counts.indices[kept], starts), shape=counts.shape)
 
 
