@@ -12,7 +12,8 @@ from scipy import sparse
 from fairseq_alone.corpus.cooccurrence import Counts
 from fairseq_alone.errors import SettingError
 
-# Steps of the randomised decomposition, and directions beside the wanted ones. More change no vector's neighbours.
+# Steps of the randomised decomposition, and directions beside the wanted ones. The strengths fall slowly: of Multi30k's
+# first 128 directions this finds 77 %, 16 steps find 95 %. All that was measured in training was measured with 4.
 _POWER_STEPS = 4
 _MORE_DIRECTIONS = 10
 

@@ -263,7 +263,7 @@ def test_headline_recipe_knows_its_presets(headlines):
     ("flags", "options", "sentence"),
     [
         ([], {"preset": "wmt16"}, "--preset wmt16, but"),
-        ([], {"embedding": "none"}, "--embedding must be conventional, factorized, alone_binary, alone_real or"),
+        ([], {"embedding": "none"}, "--embedding must be conventional, factorized, alone_binary, alone_real, alone_sh"),
         ([], {"embedding": "alone_share", "share": "half"}, "--share must be a number like 0.5 and not negative, got"),
         ([], {"inter_dim": "0"}, "--inter-dim must be a positive whole number, got '0'"),
         ([], {"embedding": "factorized", "factorized_dim": "x"}, "--factorized-dim must be a positive whole number"),
