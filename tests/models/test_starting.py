@@ -223,6 +223,16 @@ def test_separate_dictionaries_and_widths(tmp_path, file):
     assert torch.equal(model.decoder.output_projection.weight[4:35], target)
 
 
+def test_each_side_has_the_vectors_of_its_own_words(file):
+    task = Task()
+    words = task.target_dictionary
+    words.symbols[4:35] = words.symbols[34:3:-1]
+    words.indices = {word: number for number, word in enumerate(words.symbols)}
+    model = started("transformer_conventional", file, "--tie-embeddings=decoder", task=task)
+    torch.testing.assert_close(model.encoder.embed_tokens.weight[4:35], of_file(file))
+    torch.testing.assert_close(model.decoder.embed_tokens.weight[4:35], of_file(file).flip(0))
+
+
 SMALL = {
     "transformer_lm": ["--decoder-ffn-embed-dim=8", "--decoder-attention-heads=2", "--decoder-layers=1"],
     "lstm_lm": ["--decoder-hidden-size=8", "--decoder-layers=1"],
