@@ -29,12 +29,13 @@ def test_settings_of_one_share_have_equal_sizes(study, embed_dim):
     for name, setting in study.SETTINGS.items():
         flags = setting.train_flags(vocabulary, embed_dim)
         options = setting.options(vocabulary, embed_dim)
+        assert options.get("--start") == setting.start
         if setting.embedding == "conventional":
             assert (setting.share, flags) == (1, [])
             continue
         if setting.embedding == "factorized":
             values = int(options["--factorized-dim"]) * (vocabulary + embed_dim)
-        elif setting.embedding == "alone_share":
+        elif setting.embedding in ("alone_share", "codes"):
             assert float(options["--share"]) == setting.share
             continue
         else:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 
 from fairseq_alone.modules import AloneBudget
+from fairseq_alone.modules.code_budget import CodeBudget
+
+_BUDGETS = {"alone_share": AloneBudget.of_share, "codes": CodeBudget.of_share}
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ class Setting:
     """One kind of embedding, whose size is a share of the conventional table's.
 
     Args:
-        embedding: ``--embedding`` of the recipe: conventional, factorized, alone_binary, alone_real or alone_share.
+        embedding: ``--embedding`` of the recipe.
         share: trained values of the embedding, those of the table V x D_e = 1.
         base: D_o / D_e.
         free: share of the embedding's values that are free rows of width D_e.
         narrow: bands of narrower rows behind those: up to which share of the vocabulary a band goes, and its share of
             the embedding's values. Where every word has a row, the network has one unit.
+        start: ``--start`` of the recipe: random, or corpus.
+        merges: of the subwords, where they are others than those of the folder.
         flags: what fairseq-train needs besides.
         series: which settings belong to one line of a picture of quality against size.
     """
@@ -54,6 +59,8 @@ class Setting:
     base: int = 1
     free: float = 0.0
     narrow: tuple[tuple[float, float], ...] = ()
+    start: str = "random"
+    merges: int | None = None
     flags: tuple[str, ...] = field(default=())
     series: str = ""
 
@@ -62,12 +69,12 @@ class Setting:
         size = {}
         if self.embedding == "factorized":
             size["--factorized-dim"] = str(round(self.share * vocabulary * embed_dim / (vocabulary + embed_dim)))
-        elif self.embedding == "alone_share":
-            AloneBudget.of_share(self.share, vocabulary, embed_dim)  # so that a bad share is refused before training
+        elif self.embedding in _BUDGETS:
+            _BUDGETS[self.embedding](self.share, vocabulary, embed_dim)  # a bad share is refused before training
             size["--share"] = str(self.share)
         elif self.embedding != "conventional":
             size["--inter-dim"] = str(self._inter_dim(vocabulary, embed_dim))
-        return {"--embedding": self.embedding, **size}
+        return {"--embedding": self.embedding, "--start": self.start, **size}
 
     def train_flags(self, vocabulary: int, embed_dim: int) -> list[str]:
         """The flags of fairseq-train."""
@@ -120,6 +127,27 @@ SETTINGS["rows_for_all_half"] = Setting("alone_real", 0.5, narrow=((1.0, 1.0),))
 SETTINGS["rows_for_all_quarter"] = Setting("alone_real", 0.25, narrow=((1.0, 1.0),))
 SETTINGS["steep_half"] = Setting("alone_real", 0.5, base=4, free=0.5, narrow=((0.75, 0.4), (0.95, 0.06)))
 SETTINGS["fast_table"] = Setting("alone_real", 1.0, free=1.0, series="a table with the step of free rows")
+# What the training data tells beforehand.
+SETTINGS["table_corpus"] = Setting("conventional", start="corpus", series="a table, corpus start")
+SETTINGS["fast_table_corpus"] = Setting("alone_real", 1.0, free=1.0, start="corpus")
+_SHARES |= {"tenth": 0.1, "sixteenth": 0.0625}
+for _name, _share in _SHARES.items():
+    SETTINGS[f"codes_{_name}"] = Setting("codes", _share, series="codes and rows")
+    SETTINGS[f"codes_{_name}_corpus"] = Setting("codes", _share, start="corpus", series="codes and rows, corpus start")
+    SETTINGS[f"factorized_{_name}_corpus"] = Setting(
+        "factorized", _share, start="corpus", series="factorized, corpus start"
+    )
+SETTINGS["share_half_corpus"] = Setting("alone_share", 0.5, start="corpus", series="ALONE, --alone-share, corpus start")
+SETTINGS["share_quarter_corpus"] = Setting(
+    "alone_share", 0.25, start="corpus", series="ALONE, --alone-share, corpus start"
+)
+SETTINGS["authors_real_half_corpus"] = Setting("alone_real", 0.5, start="corpus", flags=_AUTHORS)
+# The simplest way to a small embedding: fewer and shorter subwords.
+for _merges in (2000, 4000):
+    SETTINGS[f"table_{_merges}_merges"] = Setting("conventional", merges=_merges, series="a table of fewer subwords")
+    SETTINGS[f"table_{_merges}_merges_corpus"] = Setting(
+        "conventional", merges=_merges, start="corpus", series="a table of fewer subwords, corpus start"
+    )
 # One change at a time, at a quarter of the table.
 SETTINGS["real_half"] = Setting("alone_real", 0.5)
 SETTINGS["real_quarter"] = Setting("alone_real", 0.25)

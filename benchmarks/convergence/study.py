@@ -32,24 +32,40 @@ def vocabulary_size(work: Path) -> int:
     return len(read_lines(str(work / f"data-bin/dict.{language.split('=')[1]}.txt"))) + 4
 
 
+def work_of(work: Path, setting: Setting) -> Path:
+    """The folder of recipes that a setting trains in."""
+    return work if setting.merges is None else work / f"study/merges-{setting.merges}"
+
+
+def prepare(work: Path, setting: Setting) -> None:
+    """Split the text of ``work`` into other subwords, if the setting has others."""
+    if setting.merges is not None:
+        languages = dict(line.split("=") for line in (work / "prepare.settings").read_text().splitlines())
+        sides = [f"--{side}-lang={languages[f'{side.upper()}_LANG']}" for side in ("source", "target")]
+        _recipe("prepare", work_of(work, setting), work / "clean", "--merges", setting.merges, *sides)
+
+
 def train(work: Path, name: str, regime: Regime, setting: Setting, epochs: int, seed: int, score: bool) -> None:
     """Train one model, and translate the test set if asked. Does nothing for what is done.
 
     Raises:
         RuntimeError: a command of the recipe failed; with the end of its output.
     """
+    work = work_of(work, setting)
     size = vocabulary_size(work), regime.embed_dim
     options = {"--preset": "small", "--seed": str(seed), "--max-epoch": str(epochs), **setting.options(*size)}
     words = [word for option in options.items() for word in option]
-    commands = [["train", work, name, "--quiet", *words, "--", *regime.flags, *setting.train_flags(*size)]]
+    _recipe("train", work, name, "--quiet", *words, "--", *regime.flags, *setting.train_flags(*size))
     if score:
-        commands.append(["evaluate", work, name])
+        _recipe("evaluate", work, name)
+
+
+def _recipe(*words: object) -> None:
+    command = [sys.executable, "-m", "fairseq_alone", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for command in commands:
-        command = [sys.executable, "-m", "fairseq_alone", *map(str, command)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{name}: {(done.stdout + done.stderr).strip()[-2000:]}")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, words[:3]))}: {(done.stdout + done.stderr).strip()[-2000:]}")
 
 
 def train_all(jobs: list[tuple], workers: int, quiet: bool) -> None:
@@ -167,8 +183,9 @@ def main() -> None:
         parser.error(f"{args.work}/prepare.settings is missing; run fairseq-alone prepare first")
     if not args.collect:
         for name in args.settings:
+            prepare(args.work, SETTINGS[name])
             try:
-                SETTINGS[name].options(vocabulary_size(args.work), regime.embed_dim)
+                SETTINGS[name].options(vocabulary_size(work_of(args.work, SETTINGS[name])), regime.embed_dim)
             except ValueError as error:
                 parser.error(f"{name}: {error}")
         jobs = [
@@ -183,7 +200,12 @@ def main() -> None:
     known = read_record(record)
     wanted = [(args.regime, name, epochs, seed) for name in args.settings for seed in args.seeds]
     if prepared:
-        finished = [read_finished(args.work, *run, vocabulary_size(args.work)) for run in wanted]
+        folders = [work_of(args.work, SETTINGS[setting]) for _, setting, _, _ in wanted]
+        finished = [
+            read_finished(folder, *run, vocabulary_size(folder))
+            for folder, run in zip(folders, wanted, strict=True)
+            if (folder / "prepare.settings").is_file()
+        ]
         known.update((run.name, run) for run in finished if run)
         write_record(record, known)
     groups = by_setting([known[run_name(*run)] for run in wanted if run_name(*run) in known])

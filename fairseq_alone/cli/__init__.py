@@ -25,6 +25,7 @@ COMMANDS = {
     "check-corpus": "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them",
     "compare": "compare trainings: parameters, checkpoint size, perplexity, BLEU, time, sample translations",
     "completion": "print a script that completes fairseq-alone's commands and flags in your shell",
+    "corpus-vectors": "learn vectors of words from training data, which fairseq-train --embedding-init starts with",
     "demo": "train and compare a table and an ALONE embedding of half its size on made-up text; 4 minutes, no download",
     "download-wmt16": "download the English-German data of WMT16 (prepare --preset wmt16 does it itself)",
     "duc2004": "check the DUC 2004 task 1 test set (500 sentences, 4 references) and write it for the recipe",
@@ -49,7 +50,18 @@ COMMANDS = {
 
 #: Those that start commands of fairseq, and say at once where there is none.
 _NEED_FAIRSEQ = (
-    *("bundle", "demo", "evaluate", "export", "generate", "language-models", "perplexity", "prepare", "train"),
+    *(
+        "bundle",
+        "corpus-vectors",
+        "demo",
+        "evaluate",
+        "export",
+        "generate",
+        "language-models",
+        "perplexity",
+        "prepare",
+        "train",
+    ),
     "translate",
 )
 

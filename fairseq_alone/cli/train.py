@@ -29,10 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedding",
         metavar="KIND",
-        help="conventional (a table), factorized, alone_share (recommended), or ALONE as published: alone_binary, "
-        "alone_real, for a language model alone; default: alone_share, for a language model conventional",
+        help="conventional (a table), factorized, codes, alone_share (recommended), or ALONE as published: "
+        "alone_binary, alone_real, for a language model alone; default: alone_share, for a language model conventional",
     )
-    parser.add_argument("--share", metavar="S", help="size of the embedding with alone_share, the table's = 1; 0.5")
+    parser.add_argument(
+        "--share", metavar="S", help="size of the embedding with alone_share or codes, the table's = 1; 0.5"
+    )
+    parser.add_argument(
+        "--start",
+        metavar="WHAT",
+        help="what the embedding begins with: random values, vectors learned from the training data (corpus), or a "
+        "FILE of word vectors; default: random",
+    )
     parser.add_argument("--inter-dim", metavar="N", help="D_inter of ALONE as published")
     parser.add_argument("--factorized-dim", metavar="D", help="of factorized; default: as large as ALONE")
     parser.add_argument(

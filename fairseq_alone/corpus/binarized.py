@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fairseq.data import Dictionary, data_utils
+from fairseq.data import Dictionary, data_utils, indexed_dataset
 
 from fairseq_alone.corpus.text import Corpus, Text
 from fairseq_alone.errors import UserError
@@ -58,7 +58,9 @@ def read_corpus(
 
 
 def _text(path: Path, name: str, dictionary: Dictionary) -> Text:
-    dataset = data_utils.load_indexed_dataset(str(path / name), dictionary, "mmap")
+    # fairseq's old format: read each line when it is asked for; its other way wants to know before which ones.
+    kind = indexed_dataset.infer_dataset_impl(str(path / name)) if Path(path, name + ".idx").exists() else "mmap"
+    dataset = data_utils.load_indexed_dataset(str(path / name), dictionary, "lazy" if kind == "cached" else kind)
     if dataset is None:
         raise UserError(f"{path}: has no training data {name}.bin; give a folder that fairseq-preprocess wrote")
     return Text(_Sentences(dataset), len(dictionary), list(dictionary.symbols), dictionary.nspecial)

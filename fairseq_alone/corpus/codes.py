@@ -1,7 +1,10 @@
 """Codes of words from their vectors: residual k-means, so that words that behave alike share codes."""
 
+import warnings
+
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 
 # Rounds of k-means. More change next to no code.
 _ROUNDS = 50
@@ -19,7 +22,7 @@ def residual_codes(
         vectors: (V, D), float32.
         weights: (V,), how much each word counts; words of weight zero get codes, but shape no centre.
         num_codebooks: M.
-        codebook_size: c, at most V.
+        codebook_size: c; of more than V, some are used by no word.
         seed: of the first centres.
 
     Returns:
@@ -27,8 +30,11 @@ def residual_codes(
     """
     left, codes = vectors.astype(np.float32), []
     for number in range(num_codebooks):
-        clusters = KMeans(codebook_size, n_init=1, max_iter=_ROUNDS, random_state=seed + number)
-        clusters.fit(left, sample_weight=weights)
+        clusters = KMeans(min(codebook_size, len(left)), n_init=1, max_iter=_ROUNDS, random_state=seed + number)
+        with warnings.catch_warnings():
+            # Where nothing is left of some words, there are fewer clusters: all is well.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            clusters.fit(left, sample_weight=weights)
         nearest = clusters.predict(left)
         left = left - clusters.cluster_centers_[nearest].astype(np.float32)
         codes.append(nearest)

@@ -49,16 +49,38 @@ def count(
     """
     size = corpus.vocabulary
     lines = np.arange(corpus.num_lines) if lines is None else lines
-    right, across = sparse.csr_array((size, size)), sparse.csr_array((size, size))
+    right, across = _Sum(size), _Sum(size)
     frequency = np.zeros(size)
     for piece in chunks(corpus, lines, _CHUNK_WORDS):
         for words, lengths in piece:
             frequency += np.bincount(words, minlength=size)
-            right = right + _neighbours(words, lengths, window, size)
+            right.add(_neighbours(words, lengths, window, size))
         if len(piece) == 2:
-            across = across + _translations(piece[0], piece[1], size)
+            across.add(_translations(piece[0], piece[1], size))
         progress(len(piece[0][1]))
-    return Counts(right, across if len(corpus.texts) == 2 else None, frequency)
+    return Counts(right.total(), across.total() if len(corpus.texts) == 2 else None, frequency)
+
+
+class _Sum:
+    """A sum of many sparse matrices (V, V), of which each is added to one of about its own size, as in merge sort."""
+
+    def __init__(self, size: int):
+        self._parts = [sparse.csr_array((size, size))]
+
+    def add(self, matrix: sparse.csr_array) -> None:
+        self._parts.append(matrix)
+        while len(self._parts) > 1 and self._parts[-2].nnz < 2 * self._parts[-1].nnz:
+            self._merge()
+
+    def total(self) -> sparse.csr_array:
+        """The sum; nothing can be added after it."""
+        while len(self._parts) > 1:
+            self._merge()
+        return self._parts.pop()
+
+    def _merge(self) -> None:
+        last = self._parts.pop()
+        self._parts[-1] = self._parts[-1] + last
 
 
 def _neighbours(words: np.ndarray, lengths: np.ndarray, window: int, size: int) -> sparse.csr_array:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-import os
+import logging
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +16,10 @@ from fairseq_alone.corpus.text import Corpus
 from fairseq_alone.corpus.vectors import VectorSettings, vectors
 from fairseq_alone.files import replaced_on_success
 
+logger = logging.getLogger(__name__)
+
 # Raised when the numbers change that the same settings give.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -72,14 +76,16 @@ def learn_once(
     if known is not None:
         return known
     found = learn(corpus, settings, progress)
-    if os.access(folder, os.W_OK):
-        arrays = {
-            f"{name}{side}": array
-            for side, words in enumerate(found)
-            for name, array in (("vectors", words.vectors), ("frequency", words.frequency))
-        }
+    arrays = {
+        f"{name}{side}": array
+        for side, words in enumerate(found)
+        for name, array in (("vectors", words.vectors), ("frequency", words.frequency))
+    }
+    try:
         with replaced_on_success(str(path)) as part, open(part, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
+    except OSError as error:
+        logger.info(f"the corpus vectors are not kept for the next time: {error}")
     return found
 
 
@@ -99,6 +105,6 @@ def _read(path: Path) -> tuple[WordVectors, ...] | None:
         with np.load(path, allow_pickle=False) as arrays:
             sides = len(arrays.files) // 2
             return tuple(WordVectors(arrays[f"vectors{side}"], arrays[f"frequency{side}"]) for side in range(sides))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         # Not there, or damaged: then it is made anew.
         return None

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 
 from fairseq_alone.corpus.cooccurrence import Counts
 from fairseq_alone.errors import SettingError
 
-# Steps of the randomised decomposition. More change no vector's neighbours.
+# Steps of the randomised decomposition, and directions beside the wanted ones. More change no vector's neighbours.
 _POWER_STEPS = 4
+_MORE_DIRECTIONS = 10
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,26 @@ class VectorSettings:
 
 
 def positive_pmi(counts: sparse.csr_array, power: float) -> sparse.csr_array:
-    """``max(0, log(p(w, c) / (p(w) p(c))))`` of one block of counts, with ``p(c)`` from counts to a power; (V, C)."""
+    """``max(0, log(p(w, c) / (p(w) p(c))))`` of one block of counts, with ``p(c)`` from counts to a power.
+
+    Args:
+        counts: (V, C).
+        power: of the contexts' counts.
+
+    Returns:
+        (V, C), float32.
+    """
     total = counts.sum()
     if total == 0:
         return counts
     words = np.asarray(counts.sum(1)).ravel()
     contexts = np.asarray(counts.sum(0)).ravel() ** power
     contexts /= contexts.sum()
-    pairs = counts.tocoo()
-    values = np.log(pairs.data / (words[pairs.row] * contexts[pairs.col]))
+    word = np.repeat(np.arange(len(words)), np.diff(counts.indptr))  # of each entry
+    values = np.log(counts.data / (words[word] * contexts[counts.indices])).astype(np.float32)
     kept = values > 0
-    return sparse.csr_array((values[kept], (pairs.row[kept], pairs.col[kept])), shape=counts.shape)
+    starts = np.concatenate([[0], np.bincount(word[kept], minlength=len(words)).cumsum()])
+    return sparse.csr_array((values[kept], counts.indices[kept], starts), shape=counts.shape)
 
 
 def vectors(counts: Counts, settings: VectorSettings) -> np.ndarray:
@@ -76,15 +85,39 @@ def vectors(counts: Counts, settings: VectorSettings) -> np.ndarray:
     blocks = counts.blocks if settings.across else counts.blocks[:2]
     information = sparse.hstack([positive_pmi(block, settings.power) for block in blocks]).tocsr()
     rank = min(settings.dim, *information.shape)
-    directions, strengths, _ = randomized_svd(
-        information.astype(np.float32),
-        rank,
-        n_iter=_POWER_STEPS,
-        random_state=settings.seed,
-    )
+    directions, strengths = strongest_directions(information.astype(np.float32), rank, settings.seed)
     found = np.zeros((information.shape[0], settings.dim), np.float32)
     found[:, :rank] = directions * strengths**settings.singular_power
+    # Rounding leaves something of words of which nothing is known.
+    found[np.diff(information.indptr) == 0] = 0
     return found
+
+
+def strongest_directions(matrix: sparse.csr_array, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first left singular vectors and singular values of a sparse matrix, nearly.
+
+    By subspace iteration from random directions (Halko, Martinsson and Tropp, 2011, algorithm 4.4), which only ever
+    makes the short side orthogonal: a matrix of counts is several times as wide as it is long.
+
+    Args:
+        matrix: (V, C), float32.
+        rank: d, at most V and C.
+        seed: of the random directions.
+
+    Returns:
+        (V, d) orthonormal columns, and (d,), falling. The entry of a column that is farthest from zero is positive.
+    """
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    width = min(rank + _MORE_DIRECTIONS, *matrix.shape)
+    basis = matrix @ generator.standard_normal((matrix.shape[1], width), dtype=np.float32)  # (V, width)
+    for _ in range(_POWER_STEPS):
+        basis = matrix @ (matrix.T @ np.linalg.qr(basis).Q)
+    basis = np.linalg.qr(basis).Q
+    projected = (matrix.T @ basis).astype(np.float64)  # (C, width)
+    squares, turn = np.linalg.eigh(projected.T @ projected)  # ascending
+    directions = basis @ turn[:, ::-1][:, :rank]
+    farthest = np.take_along_axis(directions, np.abs(directions).argmax(0)[None], axis=0)
+    return directions * np.where(farthest < 0, -1, 1), np.sqrt(squares[::-1][:rank].clip(min=0))
 
 
 def standardized(vectors: np.ndarray, std: float, seed: int) -> np.ndarray:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fairseq.tasks import FairseqTask
     from torch import Tensor
 
+    from fairseq_alone.models.embedding_family import EmbeddingFamily
+
 #: What a model does.
 Kind = Literal["translation", "headlines", "language_model"]
 
@@ -221,6 +223,8 @@ def plain_config(model: Any, task: Any, criterion: Any = None) -> dict[str, dict
     known = flags_of_architecture(architecture)
     known -= _training_only()
     kept = {name: value for name, value in settings.items() if name in known or name in OTHER_SETTINGS}
+    for family in _families():
+        family.forget_files(kept)
     # fairseq's build_model takes the name of an architecture there, and none of a model.
     kept |= {"arch": architecture, "_name": settings.get("_name") or architecture}
     task_settings = _plain(task)
@@ -254,13 +258,18 @@ def flags_of_architecture(architecture: str) -> set[str]:
     return {action.dest for action in parser._actions} | vars(filled).keys()
 
 
-def _training_only() -> set[str]:
+def _families() -> list[type[EmbeddingFamily]]:
     from fairseq_alone.models.families import FAMILIES
+
+    return list(FAMILIES.values())
+
+
+def _training_only() -> set[str]:
     from fairseq_alone.models.family_flags import tensor_settings
 
     names = {"embedding_init", "corpus_lines", "embedding_bits_after"}
     names |= {"encoder_embed_path", "decoder_embed_path", "load_alignments"}
-    for family in FAMILIES.values():
+    for family in _families():
         flags = vars(family.flags())
         names |= {name for name in flags if name != "_name"} - tensor_settings(family.flags)
     return names

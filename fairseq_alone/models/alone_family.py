@@ -9,20 +9,29 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any, Optional  # fairseq makes a flag of Optional[int], not of int | None
 
+import torch
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from torch import Tensor
 
+from fairseq_alone.corpus.codes import made_unique, residual_codes
 from fairseq_alone.errors import SettingError
+from fairseq_alone.models.codes_file import set_codes_of_file
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.family_flags import fill_in, flag
 from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import AloneBudget, AloneEmbedding, FilterSettings
+from fairseq_alone.modules.alone_fit import fit_network
 from fairseq_alone.modules.filters import UNUSED_SETTINGS, read_fingerprint
-from fairseq_alone.modules.fit import fit
 from fairseq_alone.optim.adam_muon import EMBEDDING_NETWORK
 
 logger = logging.getLogger(__name__)
+
+# --alone-codes without a file.
+_RANDOM, _CORPUS = "random", "corpus"
+
+# Of the first centres of clusters.
+_SEED = 1
 
 
 @dataclass
@@ -47,6 +56,13 @@ class AloneFlags(FairseqDataclass):
     alone_num_layers: int = flag(2, "layers of the embedding network: 1, 2 or 3", "N")
     alone_num_codebooks: int = flag(8, "codebooks of the filters", "M")
     alone_codebook_size: int = flag(64, "source vectors in a codebook", "C")
+    alone_codes: str = flag(
+        _RANDOM,
+        "codes of the filters: random (the paper's), corpus (words that occur alike share codes, learned when a new "
+        "training begins, from the vectors of --embedding-init or, without, of the training data), or a FILE: a line "
+        "has a word and its M whole numbers from 0 to c - 1; a checkpoint holds the codes of corpus and FILE",
+        "WHAT",
+    )
     alone_zero_probability: float = flag(0.5, "expected share of zeros in a binary or naive filter", "P_O")
     alone_filter_std: float = flag(1.0, "standard deviation of a real filter's values", "STD")
     alone_seed: int = flag(1, "seed of the filters; a checkpoint works with its own seed only", "SEED")
@@ -115,6 +131,8 @@ class AloneFamily(EmbeddingFamily):
         "zero_probability": "p_o",
         "filter_std": "std of real filter",
         "seed": "filter seed",
+        "codes": "codes of the filters",
+        "code_bytes": "bytes of given codes",
         "free_rows": "free rows",
     }
 
@@ -136,19 +154,41 @@ class AloneFamily(EmbeddingFamily):
     def module_settings(cls, embedding: AloneEmbedding) -> dict[str, Any]:
         """Sizes and the settings of the filters; nothing that counts in training only."""
         names = ("embedding_dim", "padding_idx", "inter_dim", "num_layers")
+        # Without given codes the name is left out, as by versions that knew no other.
+        given = {"given_codes": True} if embedding.filters.given_codes else {}
         return {
+            **given,
             "settings": dataclasses.asdict(embedding.filters.settings),
             **{name: getattr(embedding, name) for name in names},
             "free_rows": [[band.num_rows, band.rows.size(1)] for band in embedding.free.bands],
         }
 
     @classmethod
+    def wants_vectors(cls, args: Namespace) -> bool:
+        """For codes that are learned from the corpus."""
+        return getattr(args, "alone_codes", _RANDOM) == _CORPUS
+
+    @classmethod
+    def learn_codes(cls, embedding: AloneEmbedding, vectors: Tensor, weights: Tensor) -> None:
+        """With ``--alone-codes corpus``, words that behave alike share codes, by residual k-means; no two have all."""
+        if not embedding.learns_codes:
+            return
+        settings, values = embedding.filters.settings, vectors.numpy()
+        counts = weights.numpy().astype(float)
+        size = min(settings.codebook_size, settings.num_embeddings)
+        codes, codebooks = residual_codes(values, counts, settings.num_codebooks, size, _SEED)
+        embedding.set_codes(torch.from_numpy(made_unique(codes, values, codebooks, _SEED)))
+
+    @classmethod
     def start_from(cls, embedding: AloneEmbedding, vectors: Tensor, weights: Tensor) -> None:
-        """Free rows take the vectors of their words; the network is fitted to those of all others (equation 4)."""
+        """Free rows take the vectors of their words; the network is fitted to those of all others (equation 4).
+
+        Before, the codes are learned where they are awaited from the corpus.
+        """
+        cls.learn_codes(embedding, vectors, weights)
         embedding.free.start_from(vectors, weights)
-        first = embedding.free.num_words
-        if first < embedding.num_embeddings:
-            fit(embedding, vectors, weights, [embedding.o, *embedding.layers], first)
+        if embedding.free.num_words < embedding.num_embeddings:
+            fit_network(embedding, vectors, weights)
 
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
@@ -158,6 +198,7 @@ class AloneFamily(EmbeddingFamily):
         if not layers or fingerprint is None:
             return None
         filters = read_fingerprint(fingerprint)
+        codes = tensors.get("filters.codes")
         unused = UNUSED_SETTINGS[filters["filter"]]
         names = ("num_codebooks", "codebook_size", "zero_probability", "filter_std")
         return {
@@ -169,13 +210,20 @@ class AloneFamily(EmbeddingFamily):
             "num_layers": len(layers),
             **{name: None if name in unused else filters[name] for name in names},
             "seed": filters["seed"],
-            "free_rows": _written_free_rows(tensors),
+            "codes": None if filters["filter"] == "naive" else filters["codes"],
+            "code_bytes": codes.nbytes if codes is not None else None,
+            "free_rows": written_free_rows(tensors),
         }
 
     @classmethod
     def variant(cls, settings: dict) -> str:
-        """The kind of filter, and whether there are rows."""
-        return f"{settings['filter']}, free rows" if settings["free_rows"] else settings["filter"]
+        """The kind of filter, whether its codes are random, and whether there are rows."""
+        parts = (
+            settings["filter"],
+            settings["codes"] == "given" and "given codes",
+            settings["free_rows"] and "free rows",
+        )
+        return ", ".join(part for part in parts if part)
 
     @classmethod
     def build_from_flags(
@@ -212,7 +260,9 @@ class AloneFamily(EmbeddingFamily):
             fix_base=args.alone_fix_base,
             free_rows=sizes.free_rows,
             init=args.alone_init,
+            given_codes=args.alone_codes != _RANDOM,
         )
+        embedding.learns_codes = args.alone_codes == _CORPUS
         embedding.rebuild = args.alone_rebuild
         for layer in embedding.layers:
             # fairseq's mark on a parameter; torch does not know it.
@@ -221,8 +271,16 @@ class AloneFamily(EmbeddingFamily):
 
     @classmethod
     def check_dictionary(cls, embedding: AloneEmbedding, args: Namespace, dictionary: Dictionary) -> None:
-        """Warn when free rows would go to rare words."""
+        """Read the codes of a file; warn when free rows would go to rare words."""
         warn_unless_sorted(dictionary, embedding.free.band_ends)
+        if args.alone_codes not in (_RANDOM, _CORPUS):
+            set_codes_of_file(embedding, "--alone-codes", args.alone_codes, dictionary)
+
+    @classmethod
+    def forget_files(cls, flags: dict[str, Any]) -> None:
+        """A loaded model has its codes, wherever they once came from."""
+        if flags.get("alone_codes", _RANDOM) != _RANDOM:
+            flags["alone_codes"] = _CORPUS
 
 
 @functools.cache
@@ -271,7 +329,7 @@ def free_rows(text: str, embed_dim: int) -> list[tuple[int, int]]:
     return bands
 
 
-def _written_free_rows(tensors: dict[str, Tensor]) -> str | None:
+def written_free_rows(tensors: dict[str, Tensor]) -> str | None:
     """The free rows as ``--alone-free-rows`` writes them, without the width where it is D_e."""
     bands: list[str] = []
     while f"free.bands.{len(bands)}.rows" in tensors:

@@ -1,7 +1,6 @@
 """Compositional codes as a family of embeddings (Shu and Nakayama, ICLR 2018)."""
 # ruff: noqa: UP045
 
-import os
 from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any, Optional  # fairseq makes a flag of Optional[str], not of str | None
@@ -13,12 +12,13 @@ from torch import Tensor
 
 from fairseq_alone.corpus.codes import codebooks_for, made_unique, residual_codes
 from fairseq_alone.errors import SettingError, UserError
-from fairseq_alone.models.alone_family import free_rows
+from fairseq_alone.models.alone_family import free_rows, written_free_rows
+from fairseq_alone.models.codes_file import set_codes_of_file
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.family_flags import flag
+from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import CodeEmbedding
 from fairseq_alone.modules.code_budget import CodeBudget
-from fairseq_alone.text_files import read_lines
 
 # Of the first centres of clusters.
 _SEED = 1
@@ -57,19 +57,20 @@ class CodeFamily(EmbeddingFamily):
     name, class_name = "codes", "Code"
     flags = CodeFlags
     flag_prefix = "--codes-"
-    report_rows = {"code_codebooks": "M codebooks of codes", "code_size": "c vectors each"}
+    report_rows = {"code_codebooks": "M codebooks of codes", "code_size": "c vectors each", "free_rows": "free rows"}
 
     @classmethod
     def build_from_flags(
         cls, args: Namespace, num_embeddings: int, embed_dim: int, padding_idx: int, stream: int
     ) -> CodeEmbedding:
         """Build an embedding with random codes; :meth:`check_dictionary` reads those of a file."""
-        books, size, rows = (
-            args.codes_num_codebooks,
-            args.codes_codebook_size,
-            free_rows(args.codes_free_rows, embed_dim),
-        )
+        books, size = args.codes_num_codebooks, args.codes_codebook_size
+        rows = free_rows(args.codes_free_rows, embed_dim)
         if args.codes_share is not None:
+            defaults = CodeFlags()
+            for name in ("num_codebooks", "codebook_size", "free_rows"):
+                if getattr(args, f"codes_{name}") != getattr(defaults, f"codes_{name}"):
+                    raise SettingError(name, "follows from --codes-share; give one of the two")
             budget = CodeBudget.of_share(args.codes_share, num_embeddings, embed_dim)
             books, size, rows = budget.num_codebooks, budget.codebook_size, budget.free_rows
         return CodeEmbedding(
@@ -97,7 +98,12 @@ class CodeFamily(EmbeddingFamily):
         """Rows take the nearest vectors of their width; codes and codebooks come from what the rows leave.
 
         Codes of a file stay; then only the codebooks are fitted. Without rows no two words get the same codes.
+
+        Raises:
+            UserError: the file of codes is missing.
         """
+        if embedding.awaited_codes is not None:
+            raise UserError(embedding.awaited_codes)
         embedding.free.start_from(vectors, weights)
         with torch.no_grad():
             embedding.codebooks.zero_()
@@ -118,7 +124,8 @@ class CodeFamily(EmbeddingFamily):
     def module_settings(cls, embedding: CodeEmbedding) -> dict[str, Any]:
         """Sizes. The codes are among the tensors, so the seed that they once came from does not matter."""
         names = ("num_embeddings", "embedding_dim", "padding_idx", "num_codebooks", "codebook_size")
-        return {name: getattr(embedding, name) for name in names}
+        rows = [[band.num_rows, band.rows.size(1)] for band in embedding.free.bands]
+        return {**{name: getattr(embedding, name) for name in names}, "free_rows": rows}
 
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
@@ -126,36 +133,15 @@ class CodeFamily(EmbeddingFamily):
         if not {"codes", "codebooks"} <= tensors.keys():
             return None
         (vocabulary, books), (vectors, embed_dim) = tensors["codes"].shape, tensors["codebooks"].shape
-        sizes = {"code_codebooks": books, "code_size": vectors // books}
+        sizes = {"code_codebooks": books, "code_size": vectors // books, "free_rows": written_free_rows(tensors)}
         return {"vocabulary": vocabulary, "embed_dim": embed_dim, **sizes}
 
     @classmethod
     def check_dictionary(cls, embedding: CodeEmbedding, args: Namespace, dictionary: Dictionary) -> None:
-        """Read the codes of ``--codes-file``. A model that is loaded from a checkpoint does not need the file."""
-        if args.codes_file is not None and os.path.exists(args.codes_file):
-            embedding.set_codes(
-                read_codes(args.codes_file, embedding.codes.long(), embedding.codebook_size, dictionary)
-            )
-        elif args.codes_file is not None:
-            embedding.awaited_codes = f"--codes-file {args.codes_file}: there is no such file"
+        """Read the codes of ``--codes-file``; warn when rows would go to rare words.
 
-
-def read_codes(path: str, codes: Tensor, size: int, dictionary: Dictionary) -> Tensor:
-    """Codes (V, M) of a dictionary's words from a file, those of the other words from ``codes``.
-
-    Raises:
-        UserError: a line is malformed, or no word of the dictionary has one; names file and line.
-    """
-    codes, found = codes.clone(), 0
-    for number, line in enumerate(read_lines(path), start=1):
-        word, *values = line.rstrip().split(" ")
-        if len(values) != codes.size(1) or not all(value.isdecimal() and int(value) < size for value in values):
-            raise UserError(
-                f"{path}, line {number}: expected a word and {codes.size(1)} whole numbers from 0 to {size - 1}"
-            )
-        if word in dictionary.indices:
-            codes[dictionary.indices[word]] = torch.tensor([int(value) for value in values])
-            found += 1
-    if not found:
-        raise UserError(f"{path}: has no codes for any word of the vocabulary")
-    return codes
+        A model that is loaded from a checkpoint does not need the file.
+        """
+        warn_unless_sorted(dictionary, embedding.free.band_ends)
+        if args.codes_file is not None:
+            set_codes_of_file(embedding, "--codes-file", args.codes_file, dictionary)

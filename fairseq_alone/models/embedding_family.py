@@ -118,6 +118,15 @@ class EmbeddingFamily:
         fit(embedding, vectors, weights)
 
     @classmethod
+    def wants_vectors(cls, args: Namespace) -> bool:
+        """Whether a new embedding needs vectors for :meth:`learn_codes` even where its values begin at random."""
+        return False
+
+    @classmethod
+    def learn_codes(cls, embedding: Any, vectors: Tensor, weights: Tensor) -> None:
+        """Learn from vectors what is not trained, and leave the trained values; the arguments of :meth:`start_from`."""
+
+    @classmethod
     def variant(cls, settings: dict) -> str:
         """A few words that tell embeddings of the family apart in a table of runs; ``settings`` is a description."""
         return ""
@@ -125,6 +134,10 @@ class EmbeddingFamily:
     @classmethod
     def check_dictionary(cls, embedding: Any, args: Namespace, dictionary: Dictionary) -> None:
         """Give the embedding what it needs of the words; warn when they do not stand in the order that it needs."""
+
+    @classmethod
+    def forget_files(cls, flags: dict[str, Any]) -> None:
+        """Change flags that name files, in place, to what a model needs that is loaded without them."""
 
     @classmethod
     def upgrade_state_dict(cls, model: Any, state_dict: dict[str, Tensor], prefix: str) -> None:

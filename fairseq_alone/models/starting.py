@@ -1,11 +1,13 @@
 """Embeddings of a new model that begin with given word vectors: learned from the training data, or read from a file."""
 
+import contextlib
 import logging
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from fairseq.data import Dictionary
 from fairseq.tasks import FairseqTask
@@ -13,7 +15,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fairseq_alone.corpus.binarized import read_corpus
-from fairseq_alone.corpus.learning import WordVectors, learn_once
+from fairseq_alone.corpus.learning import WordVectors, learn_once, sampled_lines
+from fairseq_alone.corpus.own_vector_file import SAFETENSORS_ENDING, read_sides
 from fairseq_alone.corpus.vector_file import coverage, read_word_vectors
 from fairseq_alone.corpus.vectors import VectorSettings, standardized
 from fairseq_alone.errors import UserError
@@ -54,19 +57,37 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     Raises:
         UserError: the file or the data does not have what is needed.
     """
-    what = getattr(args, "embedding_init", None) or RANDOM
-    if what == RANDOM:
+    if not wants_vectors(model, args):
         return
+    what = _what(args)
     places = list(_embeddings(model))
     dim = max(embedding_dim(module) for _, module in places)
     began = time.perf_counter()
-    sides = _learned(args, task, dim) if what == CORPUS else _read(what, task, dim)
+    # A language model's dictionaries are one, of which the output layer may have the first words only.
+    own: Any = task
+    one = not hasattr(model, "encoder") or own.source_dictionary is own.target_dictionary
+    dictionaries = [own.source_dictionary] if one else [own.source_dictionary, own.target_dictionary]
+    sides = _learned(args, task, dim) if what in (RANDOM, CORPUS) else _read(what, dictionaries, dim)
     family: type[EmbeddingFamily] = model.family
     for place, module in places:
         words = sides[0] if place.startswith("encoder.") else sides[-1]
-        explained = start(family, module, words)
-        logger.info(f"{place} starts with {100 * explained:.1f} % of the variance of the vectors of {what}")
+        if what != RANDOM:
+            explained = start(family, module, words)
+            logger.info(f"{place} starts with {100 * explained:.1f} % of the variance of the vectors of {what}")
+        elif not isinstance(module, nn.Linear):
+            with _on_cpu(module):
+                family.learn_codes(module, *_vectors(module, words))
     logger.info(f"the start took {time.perf_counter() - began:.1f} s")
+
+
+def wants_vectors(model: Any, args: Any) -> bool:
+    """Whether the embeddings of a new model begin with vectors, or with something that is learned from vectors."""
+    family = getattr(model, "family", None)
+    return family is not None and (_what(args) != RANDOM or family.wants_vectors(args))
+
+
+def _what(args: Any) -> str:
+    return getattr(args, "embedding_init", None) or RANDOM
 
 
 @torch.no_grad()
@@ -82,22 +103,36 @@ def start(family: type[EmbeddingFamily], module: Any, words: WordVectors) -> flo
         The share of the vectors' variance that the embedding has, each word counting as often as it occurs: from
         negative to 1.
     """
-    rows, dim = (module.out_features, module.in_features) if isinstance(module, nn.Linear) else module.matrix().shape
-    vectors = torch.from_numpy(standardized(words.vectors[:rows, :dim], dim**-0.5, _SEED))
-    weights = torch.from_numpy(words.frequency[:rows]).float()
+    vectors, weights = _vectors(module, words)
     if isinstance(module, nn.Linear):
         module.weight.copy_(vectors)
         return 1.0
-    with torch.random.fork_rng(devices=[]):
-        kept = {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
-        device, dtype = next(iter(module.parameters())).device, next(iter(module.parameters())).dtype
-        module.cpu().float()
+    with _on_cpu(module):
         with torch.enable_grad():
             family.start_from(module, vectors, weights)
-        explained = variance_explained(module.eval().matrix(), vectors, weights)
+        return variance_explained(module.eval().matrix(), vectors, weights)
+
+
+def _vectors(module: Any, words: WordVectors) -> tuple[Tensor, Tensor]:
+    """Standardised vectors (V, D_e) of an embedding's words, and how often each word occurs, (V,)."""
+    linear = isinstance(module, nn.Linear)
+    rows = module.out_features if linear else module.num_embeddings
+    dim = embedding_dim(module)
+    vectors = torch.from_numpy(standardized(words.vectors[:rows, :dim], dim**-0.5, _SEED))
+    return vectors, torch.from_numpy(words.frequency[:rows]).float()
+
+
+@contextlib.contextmanager
+def _on_cpu(module: nn.Module) -> Iterator[None]:
+    """An embedding on a CPU in float32 for a while; random numbers that are drawn meanwhile count for nobody else."""
+    kept = {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
+    first = next(iter(module.parameters()))
+    device, dtype = first.device, first.dtype
+    with torch.random.fork_rng(devices=[]):
+        module.cpu().float()
+        yield
         module.train().to(device=device, dtype=dtype)
-        assert kept == {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
-    return explained
+    assert kept == {name: (tensor.device, tensor.dtype) for name, tensor in module.state_dict().items()}
 
 
 def variance_explained(matrix: Tensor, vectors: Tensor, weights: Tensor) -> float:
@@ -128,29 +163,60 @@ def _embeddings(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _learned(args: Any, task: Any, dim: int) -> tuple[WordVectors, ...]:
-    settings = task.cfg if hasattr(task, "cfg") else task.args
+    settings = getattr(task, "cfg", None)
     data = getattr(settings, "data", None)
     if data is None:
-        raise UserError("--embedding-init corpus needs --task translation or language_modeling; give a FILE of vectors")
-    source, target = getattr(settings, "source_lang", None), getattr(settings, "target_lang", None)
-    dictionaries = (task.source_dictionary,) if source is None else (task.source_dictionary, task.target_dictionary)
-    corpus = read_corpus(data, source, target, dictionaries)
+        raise UserError(
+            "vectors of the corpus need --task translation or language_modeling; give --embedding-init a FILE"
+        )
     lines = getattr(args, "corpus_lines", VectorSettings.samples)
     if lines < 0:
         raise UserError(f"--corpus-lines must be at least 0, got {lines}")
+    source, target = getattr(settings, "source_lang", None), getattr(settings, "target_lang", None)
+    dictionaries = (task.source_dictionary,) if source is None else (task.source_dictionary, task.target_dictionary)
+    corpus = read_corpus(data, source, target, dictionaries)
     vectors = VectorSettings(dim, samples=lines)
-    with tqdm(total=corpus.num_lines, desc="corpus vectors", unit="line", disable=None) as bar:
+    read = len(sampled_lines(corpus.num_lines, lines))
+    with tqdm(total=read, desc="corpus vectors", unit="line", disable=None) as bar:
         return learn_once(corpus, vectors, data.split(":")[0], bar.update)
 
 
-def _read(path: str, task: FairseqTask, dim: int) -> tuple[WordVectors, ...]:
+def _read(path: str, dictionaries: list[Dictionary], dim: int) -> tuple[WordVectors, ...]:
     found: list[WordVectors] = []
-    dictionaries: list[Dictionary] = [task.source_dictionary, task.target_dictionary]
+    sides = read_sides(path) if path.endswith(SAFETENSORS_ENDING) else None
     for dictionary in dictionaries:
-        vectors, covered = read_word_vectors(path, dictionary)
-        if vectors.size(1) < dim:
-            raise UserError(f"--embedding-init {path}: has vectors of {vectors.size(1)} values, the model needs {dim}")
+        words, covered = _of_text(path, dictionary) if sides is None else _of_sides(path, sides, dictionary)
+        width = words.vectors.shape[1]
+        if width < dim:
+            raise UserError(f"--embedding-init {path}: has vectors of {width} values, the model needs {dim}")
         logger.info(f"{path} has vectors for {100 * coverage(covered, dictionary):.1f} % of the running words")
-        frequency = torch.tensor(dictionary.count, dtype=torch.float64)
-        found.append(WordVectors(vectors.numpy(), frequency.numpy()))
+        found.append(words)
     return tuple(found)
+
+
+def _of_text(path: str, dictionary: Dictionary) -> tuple[WordVectors, Tensor]:
+    vectors, covered = read_word_vectors(path, dictionary)
+    frequency = torch.tensor(dictionary.count, dtype=torch.float64)
+    frequency[dictionary.pad()] = 0
+    return WordVectors(vectors.numpy(), frequency.numpy()), covered
+
+
+def _of_sides(
+    path: str, sides: list[tuple[list[str], WordVectors]], dictionary: Dictionary
+) -> tuple[WordVectors, Tensor]:
+    """The vectors of a dictionary's words, of that side which is most like it."""
+
+    def likeness(side: tuple[list[str], WordVectors]) -> tuple[bool, int, int]:
+        common = sum(word in dictionary.indices for word in side[0])
+        return side[0] == dictionary.symbols, common, -len(side[0])
+
+    words, known = max(sides, key=likeness)
+    pairs = [(dictionary.indices[word], row) for row, word in enumerate(words) if word in dictionary.indices]
+    places, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    vectors = np.zeros((len(dictionary), known.vectors.shape[1]), np.float32)
+    frequency = np.zeros(len(dictionary))
+    vectors[places], frequency[places] = known.vectors[rows], known.frequency[rows]
+    covered = torch.from_numpy(vectors.any(1))
+    if not covered.any():
+        raise UserError(f"{path}: holds no vector for any word of the vocabulary")
+    return WordVectors(vectors, frequency), covered

@@ -57,6 +57,7 @@ class AloneEmbedding(ComputedEmbedding):
         free_rows: bands of words that have a trained vector of their own, each the number of its words and the width
             of their rows, at most D_e; none is the paper's.
         init: the distribution of the initial values, ``"balanced"`` or ``"published"``.
+        given_codes: the codes of the filters are not the random ones: :meth:`set_codes` or a checkpoint brings them.
 
     Raises:
         SettingError: a setting is outside its range.
@@ -75,6 +76,7 @@ class AloneEmbedding(ComputedEmbedding):
         fix_base: bool = False,
         free_rows: Sequence[tuple[int, int]] = (),
         init: str = "balanced",
+        given_codes: bool = False,
     ):
         if embedding_dim < 1:
             raise SettingError("embedding_dim", f"must be at least 1, got {embedding_dim}")
@@ -98,8 +100,10 @@ class AloneEmbedding(ComputedEmbedding):
         self.dropout = dropout
         self.dropout_until = dropout_until
         self.num_updates = 0
-        self.filters = FilterBank(settings, padding_idx)
+        self.filters = FilterBank(settings, padding_idx, given_codes)
         self._filter_sums: FilterSums | None = None
+        #: Whether the codes are to be learned from vectors that a new embedding begins with.
+        self.learns_codes = False
         self.o = nn.Parameter(torch.empty(settings.base_dim), requires_grad=not fix_base)
         sizes = [settings.base_dim] + [inter_dim] * (num_layers - 1) + [embedding_dim]
         for layer in range(num_layers):
@@ -120,7 +124,40 @@ class AloneEmbedding(ComputedEmbedding):
             (nn.init.xavier_uniform_ if published else nn.init.xavier_normal_)(layer)
         self.o.normal_()
         self.free.reset_parameters()
-        self.o.mul_(self._published_scale() if published else self._balanced_scale())
+        if published:
+            self.o.mul_(self._published_scale())
+        elif self.filters.awaited_codes is None:
+            self.o.mul_(self._balanced_scale())
+
+    @property
+    def codebook_size(self) -> int:
+        """c, of the filters."""
+        return self.filters.settings.codebook_size
+
+    @property
+    def random_codes(self) -> Tensor:
+        """What words have whose codes are not given, (V, M), int64; only until codes are given."""
+        return self.filters.codes.long()
+
+    def await_codes(self, sentence: str) -> None:
+        """Have this sentence said where codes are needed before they are set or loaded."""
+        self.filters.awaited_codes = sentence
+
+    @torch.no_grad()
+    def set_codes(self, codes: Tensor) -> None:
+        """Give the filters their codes, in a new embedding with ``given_codes``, whose initial scale then follows.
+
+        Args:
+            codes: (V, M), whole numbers in [0, c).
+
+        Raises:
+            ValueError: another shape, or a code that is outside its range.
+        """
+        self._forget_matrices()
+        self._filter_sums = None
+        self.filters.set_codes(codes)
+        if self.init == "balanced":
+            self.o.mul_(self._balanced_scale())
 
     def _published_scale(self) -> float:
         inter_dim = self.inter_dim if self.num_layers > 1 else 0
@@ -159,6 +196,13 @@ class AloneEmbedding(ComputedEmbedding):
             vectors = F.linear(vectors, layer)  # -> (N, D_e)
         return self.free.put(vectors, ids)
 
+    def features(self, ids: Tensor) -> Tensor:
+        """What the last layer computes the vectors of words from, without dropout: ``(N,) -> (N, D_inter)``."""
+        features = self.filters(ids) * self.o  # (N, D_o)
+        for layer in self.layers[:-1]:
+            features = F.relu(F.linear(features, layer))
+        return features
+
     def build_matrix(self) -> Tensor:
         """All vectors, (V, D_e), without dropout, differentiable; in float32 when computed in a half type."""
         first, *later = self.layers
@@ -177,6 +221,16 @@ class AloneEmbedding(ComputedEmbedding):
         if self._filter_sums is None:
             self._filter_sums = FilterSums(self.filters)
         return self._filter_sums
+
+    def values_were_replaced(self) -> None:
+        """See :meth:`ComputedEmbedding.values_were_replaced`."""
+        super().values_were_replaced()
+        self._filter_sums = None
+        self.filters.awaited_codes = None
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self._filter_sums = None  # they follow from the codes
+        super()._load_from_state_dict(*args)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Self:
         # They are on a CPU, and large.

@@ -44,7 +44,8 @@ class CodeBudget:
             raise SettingError("share", f"must be greater than 0 and at most {_LARGEST_SHARE}, got {share}")
         values = int(share * num_embeddings * embedding_dim)
         size = _LARGEST_CODEBOOK
-        while size > 2 and (
+        # Random codes, with which an embedding is built, must tell all words apart.
+        while (size // 2) ** _NUM_CODEBOOKS >= max(num_embeddings, 2**_NUM_CODEBOOKS) and (
             _NUM_CODEBOOKS * size * embedding_dim > _CODE_VALUES * values or size * _WORDS_OF_A_PART > num_embeddings
         ):
             size //= 2

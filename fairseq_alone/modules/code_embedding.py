@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.modules.codes import check_codes, code_type
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.filters import FilterSettings, unique_codes
 from fairseq_alone.modules.free_rows import FreeRows, check_free_rows
@@ -68,7 +69,7 @@ class CodeEmbedding(ComputedEmbedding):
         check_free_rows(free_rows, num_embeddings, padding_idx)
         super().__init__(num_embeddings, embedding_dim, padding_idx)
         self.num_codebooks, self.codebook_size = num_codebooks, codebook_size
-        self.register_buffer("codes", torch.from_numpy(unique_codes(settings)).to(self._code_type))
+        self.register_buffer("codes", torch.from_numpy(unique_codes(settings)).to(code_type(codebook_size)))
         #: Whether the codes are other than the random ones.
         self.codes_are_given = False
         #: A sentence while the random codes must not be used, until others are set or loaded.
@@ -83,10 +84,6 @@ class CodeEmbedding(ComputedEmbedding):
         self.codebooks.normal_(std=(self.embedding_dim * self.num_codebooks) ** -0.5)
         self.free.reset_parameters()
 
-    @property
-    def _code_type(self) -> torch.dtype:
-        return torch.uint8 if self.codebook_size <= 256 else torch.int32
-
     def set_codes(self, codes: Tensor) -> None:
         """Give the words codes that were found elsewhere, for example by clustering word vectors.
 
@@ -96,14 +93,25 @@ class CodeEmbedding(ComputedEmbedding):
         Raises:
             ValueError: another shape, or a code that is outside its range.
         """
-        if codes.shape != self.codes.shape:
-            raise ValueError(f"codes must be {tuple(self.codes.shape)}, got {tuple(codes.shape)}")
-        if codes.min() < 0 or codes.max() >= self.codebook_size:
-            raise ValueError(f"codes must be from 0 to {self.codebook_size - 1}")
+        check_codes(codes, self.codes.shape, self.codebook_size)
         self.codes.copy_(codes)
         self.awaited_codes = None
         self.codes_are_given = True
         self._forget_matrices()
+
+    @property
+    def random_codes(self) -> Tensor:
+        """What words have whose codes are not given, (V, M), int64; only until codes are given."""
+        return self.codes.long()
+
+    def await_codes(self, sentence: str) -> None:
+        """Have the random codes refused with this sentence, until others are set or loaded."""
+        self.awaited_codes = sentence
+
+    def values_were_replaced(self) -> None:
+        """See :meth:`ComputedEmbedding.values_were_replaced`."""
+        super().values_were_replaced()
+        self.awaited_codes = None
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)

@@ -180,6 +180,10 @@ class ComputedEmbedding(nn.Module):
             raise RuntimeError("parameters must not be loaded, moved or converted within an update")
         self._cache.drop()
 
+    def values_were_replaced(self) -> None:
+        """Tell that all tensors were given the values of another module, by way of their ``.data``."""
+        self._forget_matrices()
+
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Self:
         self._forget_matrices()
         return super()._apply(fn, *args, **kwargs)

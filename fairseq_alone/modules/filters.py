@@ -1,18 +1,21 @@
 """Filters: the fixed random vectors ``m_w`` that tell the words apart (section 3 of the ALONE paper).
 
-A filter is a function of :class:`FilterSettings` alone. Nothing of it is stored but a fingerprint, so the numbers drawn
-here must stay the same for years: all of them come from raw 64-bit words of numpy's Philox generator, whose stream is
-guaranteed, and are turned into codes, Bernoulli and Gaussian values by the few lines of this file, in float64.
+A filter is a function of :class:`FilterSettings` alone, unless its codes are given. Nothing of it is stored but a
+fingerprint, so the numbers drawn here must stay the same for years: all of them come from raw 64-bit words of numpy's
+Philox generator, whose stream is guaranteed, and are turned into codes, Bernoulli and Gaussian values by the few lines
+of this file, in float64. Given codes are data: they are stored.
 """
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fairseq_alone.errors import SettingError
+from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.modules.codes import check_codes, code_type
 
 KINDS = ("binary", "real", "naive")
 
@@ -27,7 +30,9 @@ UNUSED_SETTINGS = {
 _CODES, _CODEBOOKS, _NAIVE = range(3)
 _STREAM_STRIDE = 16
 
-_FINGERPRINT_FORMAT = 1
+# Formats of the fingerprint. That of given codes has one number more, a sum of them.
+_RANDOM_CODES, _GIVEN_CODES = 1, 2
+_KINDS_OF_CODES = {_RANDOM_CODES: "random", _GIVEN_CODES: "given"}
 _NUM_SAMPLES = 16
 # Sampled filter values are kept as integers in units of 2**-20; Gaussian values may differ by a unit in the last place
 # between two mathematics libraries, hence the tolerance.
@@ -142,25 +147,41 @@ def unique_codes(settings: FilterSettings) -> np.ndarray:
         codes[repeated] = draw(repeated.size)
 
 
+_ALL = slice(None)
+
+
 class FilterBank(nn.Module):
     """The filter vectors of a vocabulary, rebuilt from their settings (section 3.1, equation 2).
 
     Codes and codebooks are buffers that follow the module's device and dtype but are never saved. What is saved is the
     fingerprint ``filter_version``: settings and samples, compared on loading.
 
+    With ``given_codes``, codes are data: they come from :meth:`set_codes` or from a checkpoint, which holds them as M
+    whole numbers for each word, of one byte up to c = 256; their sum is part of the fingerprint. Codebooks are random
+    all the same. Until the codes are there, looking up a filter raises the sentence :attr:`awaited_codes`.
+
     Args:
         settings: what determines the filters.
         padding_idx: the word whose filter is all zeros, or None.
+        given_codes: whether the codes are others than the random ones.
+
+    Raises:
+        SettingError: codes for naive filters, which have none.
     """
 
     codes: Tensor
     codebooks: Tensor
     filter_version: Tensor
 
-    def __init__(self, settings: FilterSettings, padding_idx: int | None = None):
+    def __init__(self, settings: FilterSettings, padding_idx: int | None = None, given_codes: bool = False):
         super().__init__()
+        if given_codes and settings.filter == "naive":
+            raise SettingError("codes", "must be random with a naive filter, which has no codes")
         self.settings = settings
         self.padding_idx = padding_idx
+        self.given_codes = given_codes
+        #: A sentence while the codes are not known.
+        self.awaited_codes: str | None = "the codes of the filters are neither set nor loaded" if given_codes else None
         generator = settings.generator(_NAIVE if settings.filter == "naive" else _CODEBOOKS)
         columns = (settings.num_codebooks, settings.codebook_size, settings.base_dim)
         if settings.filter == "naive":
@@ -174,11 +195,32 @@ class FilterBank(nn.Module):
             codes = unique_codes(settings)
             sources = gaussian(generator, settings.filter_std * settings.num_codebooks**-0.5, *columns)
         # (V, M) and (M, c, D_o); naive: one codebook with a column for each word.
-        self.register_buffer("codes", torch.from_numpy(codes), persistent=False)
+        stored = torch.from_numpy(codes)
+        if given_codes:
+            stored = stored.to(code_type(settings.codebook_size))
+        self.register_buffer("codes", stored, persistent=given_codes)
         self.register_buffer("codebooks", torch.from_numpy(sources).to(torch.get_default_dtype()), persistent=False)
         # The name holds "version" because fairseq's moving average of models multiplies every other tensor of a state
         # dict by a float. The type is int64 because half() and bfloat16() leave it alone.
         self.register_buffer("filter_version", torch.from_numpy(self._fingerprint(codes, sources)))
+
+    def set_codes(self, codes: Tensor) -> None:
+        """Give the words their codes; only with ``given_codes``.
+
+        Args:
+            codes: (V, M), whole numbers in [0, c).
+
+        Raises:
+            ValueError: another shape, or a code that is outside its range.
+        """
+        assert self.given_codes, "random codes follow from the settings"
+        check_codes(codes, self.codes.shape, self.settings.codebook_size)
+        self.codes.copy_(codes)
+        fingerprint = self._fingerprint(self.codes.cpu().numpy(), self.codebooks.float().cpu().numpy())
+        # Sampled values stay those of the exact codebooks, which may be in a half type by now.
+        fingerprint[_SAMPLED_VALUES] = self.filter_version[_SAMPLED_VALUES].cpu().numpy()
+        self.filter_version.copy_(torch.from_numpy(fingerprint))
+        self.awaited_codes = None
 
     def forward(self, ids: Tensor) -> Tensor:
         """Filter vectors of words.
@@ -188,8 +230,11 @@ class FilterBank(nn.Module):
 
         Returns:
             (N, D_o), in the dtype of the codebooks; zeros for the padding word.
+
+        Raises:
+            UserError: the codes are neither set nor loaded.
         """
-        codes = self.codes[ids]  # (N, M)
+        codes = self.word_codes(ids)  # (N, M)
         vectors = self.codebooks[0][codes[:, 0]]  # (N, D_o)
         for position in range(1, codes.size(1)):
             source = self.codebooks[position][codes[:, position]]
@@ -201,6 +246,12 @@ class FilterBank(nn.Module):
             vectors[ids == self.padding_idx] = 0
         return vectors
 
+    def word_codes(self, ids: Tensor | slice = _ALL) -> Tensor:
+        """The codes of words, (N, M), int32; UserError: they are neither set nor loaded."""
+        if self.awaited_codes is not None:
+            raise UserError(self.awaited_codes)
+        return self.codes[ids].int()  # torch takes bytes for a mask
+
     def extra_repr(self) -> str:
         """The settings, for ``print(model)``."""
         fields = ((field.name, getattr(self.settings, field.name)) for field in dataclasses.fields(self.settings))
@@ -209,7 +260,7 @@ class FilterBank(nn.Module):
     def _fingerprint(self, codes: np.ndarray, sources: np.ndarray) -> np.ndarray:
         settings = self.settings
         numbers = [
-            _FINGERPRINT_FORMAT,
+            _GIVEN_CODES if self.given_codes else _RANDOM_CODES,
             KINDS.index(settings.filter),
             settings.num_embeddings,
             settings.base_dim,
@@ -225,7 +276,10 @@ class FilterBank(nn.Module):
         sampled_codes = flat_codes[np.linspace(0, flat_codes.size - 1, _NUM_SAMPLES).astype(np.int64)]
         sampled_values = flat_sources[np.linspace(0, flat_sources.size - 1, _NUM_SAMPLES).astype(np.int64)]
         values = np.rint(sampled_values.astype(np.float64) / _VALUE_UNIT).astype(np.int64)
-        return np.concatenate([np.array(numbers, dtype=np.int64), sampled_codes.astype(np.int64), values])
+        parts = [np.array(numbers, dtype=np.int64), sampled_codes.astype(np.int64), values]
+        if self.given_codes:
+            parts.append(np.array([_sum_of(codes)], dtype=np.int64))
+        return np.concatenate(parts)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         saved = state_dict.get(prefix + "filter_version")
@@ -233,6 +287,11 @@ class FilterBank(nn.Module):
             problem = fingerprint_difference(saved, self.filter_version)
             if problem:
                 raise ValueError(f"the checkpoint's filters ({prefix.rstrip('.')}) differ from the model's: {problem}")
+        codes = state_dict.get(prefix + "codes")
+        if self.given_codes and saved is not None and codes is not None:
+            if codes.shape != self.codes.shape or codes.dtype != self.codes.dtype or _sum_of(codes) != saved[-1]:
+                raise ValueError(f"the checkpoint's codes ({prefix}codes) are damaged: their fingerprint is another")
+            self.awaited_codes = None
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -249,14 +308,17 @@ _FIELDS = (
     "stream",
     "padding_idx",
 )
+_SAMPLED_VALUES = slice(len(_FIELDS) + _NUM_SAMPLES, len(_FIELDS) + 2 * _NUM_SAMPLES)
 
 
 def read_fingerprint(fingerprint: Tensor) -> dict:
     """The settings in a fingerprint, by name. Raises ValueError when it is none, or of a newer format."""
     numbers = fingerprint.tolist()
-    if len(numbers) != len(_FIELDS) + 2 * _NUM_SAMPLES or numbers[0] != _FINGERPRINT_FORMAT:
+    known = len(numbers) > 0 and numbers[0] in _KINDS_OF_CODES
+    if not known or len(numbers) != _SAMPLED_VALUES.stop + (numbers[0] == _GIVEN_CODES):
         raise ValueError("the filter fingerprint is damaged or was written by a newer version of fairseq_alone")
     settings = dict(zip(_FIELDS, numbers[: len(_FIELDS)], strict=True))
+    settings["codes"] = _KINDS_OF_CODES[settings.pop("format")]
     settings["filter"] = KINDS[settings["filter"]]
     for setting in ("zero_probability", "filter_std"):
         settings[setting] = float(np.int64(settings[setting]).view(np.float64))
@@ -267,18 +329,27 @@ def read_fingerprint(fingerprint: Tensor) -> dict:
 def fingerprint_difference(saved: Tensor, expected: Tensor) -> str | None:
     """What differs between two fingerprints, in words that name the setting; None when they agree."""
     ours, theirs = read_fingerprint(expected), read_fingerprint(saved)
-    for setting in _FIELDS:
+    if ours["codes"] != theirs["codes"]:
+        return f"its codes are {theirs['codes']}, the model's are {ours['codes']}; see --alone-codes"
+    for setting in _FIELDS[1:]:
         if setting not in UNUSED_SETTINGS[ours["filter"]] and ours[setting] != theirs[setting]:
             name = "the vocabulary size" if setting == "num_embeddings" else setting
             return f"{name} is {theirs[setting]} in the checkpoint and {ours[setting]} in the model"
-    samples = saved[len(_FIELDS) :].cpu() - expected[len(_FIELDS) :].cpu()
-    if samples[:_NUM_SAMPLES].any():
+    samples = saved.cpu() - expected.cpu()
+    if ours["codes"] == "random" and samples[len(_FIELDS) : _SAMPLED_VALUES.start].any():
         return "equal settings gave other codes (was the checkpoint written by another version of fairseq_alone?)"
-    if (samples[_NUM_SAMPLES:].abs() > _VALUE_TOLERANCE).any():
+    if (samples[_SAMPLED_VALUES].abs() > _VALUE_TOLERANCE).any():
         return (
             "equal settings gave other filter values (was the checkpoint written by another version of fairseq_alone?)"
         )
     return None
+
+
+def _sum_of(codes: np.ndarray | Tensor) -> int:
+    """64 bits that change with any code, as a signed integer."""
+    values = codes.cpu().numpy() if isinstance(codes, Tensor) else codes
+    digest = hashlib.sha256(np.ascontiguousarray(values, dtype=np.dtype("<i4")).tobytes()).digest()
+    return int.from_bytes(digest[:8], "little", signed=True)
 
 
 def _bits_as_integer(value: float, dtype: type[np.generic] = np.float64) -> int:

@@ -81,7 +81,7 @@ class FilterSums:
     def _real_rows(self) -> Tensor:
         bank = self.filters
         num_codebooks, size = bank.codebooks.shape[:2]
-        rows = bank.codes + torch.arange(0, num_codebooks * size, size, dtype=torch.int32)  # (V, M)
+        rows = bank.word_codes() + torch.arange(0, num_codebooks * size, size, dtype=torch.int32)  # (V, M)
         if bank.padding_idx is not None:
             rows[bank.padding_idx] = num_codebooks * size
         return rows
@@ -91,9 +91,10 @@ class FilterSums:
         # (M, c, D_o) -> (M, c, D_o / 4): each source as its patterns; the OR of filters is that of their patterns.
         bits = F.pad(bank.codebooks, (0, -bank.codebooks.size(2) % _BITS)).unflatten(2, (-1, _BITS)).int()
         sources = (bits << torch.arange(_BITS, dtype=torch.int32)).sum(-1, dtype=torch.int32)
-        patterns = sources[0][bank.codes[:, 0]]  # (V, D_o / 4)
-        for position in range(1, bank.codes.size(1)):
-            patterns |= sources[position][bank.codes[:, position]]
+        codes = bank.word_codes()
+        patterns = sources[0][codes[:, 0]]  # (V, D_o / 4)
+        for position in range(1, codes.size(1)):
+            patterns |= sources[position][codes[:, position]]
         if bank.padding_idx is not None:
             patterns[bank.padding_idx] = 0
         return patterns + torch.arange(0, patterns.size(1) * 2**_BITS, 2**_BITS, dtype=torch.int32)

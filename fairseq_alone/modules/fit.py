@@ -35,8 +35,7 @@ def fit(
     optimizer = torch.optim.Adam(parameters, lr=_LR, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: math.cos(math.pi / 2 * step / _UPDATES))
     generator = torch.Generator().manual_seed(_SEED)
-    # Half of the weight is that of the words' frequency, so that rare words are learned, too.
-    chances = weights[first:].clamp(min=1.0).sqrt()
+    chances = chances_of(weights[first:])
     variance = vectors[first:].square().sum(1).mean()
     with tqdm(range(_UPDATES), desc="fitting the embedding", unit="update", disable=None) as bar:
         for _ in bar:
@@ -46,3 +45,10 @@ def fit(
             loss.backward()
             optimizer.step()
             schedule.step()
+    # The training begins without gradients.
+    optimizer.zero_grad()
+
+
+def chances_of(weights: Tensor) -> Tensor:
+    """How much a word counts in a fit, (N,): half of the weight of its frequency, so that rare words do, too."""
+    return weights.clamp(min=1.0).sqrt()

@@ -7,6 +7,7 @@ _CHOICES = {
     "--max-epoch": "--max-epoch",
     "--cpu": "--cpu",
     "--criterion": "--augmented-loss",
+    "--embedding-init": "--start",
     "--tie-embeddings": "--tie",
     "--share-all-embeddings": "--tie",
     "--share-decoder-input-output-embed": "--tie",

@@ -7,12 +7,12 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch, divide
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect
+from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect, start_of
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
 
-_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share")
+_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share", "codes")
 
 
 def language_model_training(work: WorkFolder, options: TrainOptions) -> Training:
@@ -36,7 +36,9 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         "factorized": ["--factorized-dim", str(factorized_dim)],
         "alone": ["--alone-filter", "real", "--alone-inter-dim", str(inter_dim)],
         "alone_share": ["--alone-share", share],
+        "codes": ["--codes-share", share],
     }[embedding]
+    start, start_settings = start_of(options)
     bits = bits_flags(options.bits)
     criterion = ["--criterion", "cross_entropy"]
     if not is_zero(weight):
@@ -46,6 +48,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
     dropout, recurrent, lr = preset["dropout"], preset["recurrent"], preset["lr"]
     settings = [
         f"preset={preset.name} embedding={embedding} {' '.join(size)}",
+        *start_settings,
         f"tie={tie} {' '.join(criterion)}",
         f"max_epoch={epochs} seed={whole('--seed', options.seed)}",
         f"preset_flags={units} units, dropout {dropout} and {recurrent}, lr {lr}, batches of {sequences} x {words}",
@@ -62,7 +65,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         updates = epochs * math.ceil(batches / workers.count)
         return [
             *("--task", "language_modeling", "--arch", preset["architecture"].format(family=embedding.split("_")[0])),
-            *(*size, *bits, "--tie-embeddings", tie, *criterion),
+            *(*size, *start, *bits, "--tie-embeddings", tie, *criterion),
             *("--decoder-layers", "2", "--decoder-embed-dim", str(units), "--decoder-hidden-size", str(units)),
             *("--variational-dropout", "--dropout", dropout, "--variational-recurrent-dropout", recurrent),
             *("--sample-break-mode", "none", "--tokens-per-sample", str(words), "--batch-size", str(batch.size)),

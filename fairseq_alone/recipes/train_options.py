@@ -23,6 +23,7 @@ class TrainOptions:
 
     preset: str | None = None
     embedding: str | None = None
+    start: str | None = None
     tie: str | None = None
     augmented_loss: str = "0"
     temperature: str | None = None

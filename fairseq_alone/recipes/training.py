@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch
+from fairseq_alone.recipes.checksum import cksum
+from fairseq_alone.recipes.train_options import TrainOptions
 from fairseq_alone.recipes.values import one_of
 from fairseq_alone.recipes.workers import Workers
 
@@ -31,6 +34,22 @@ class Training:
     divide: Callable[[Workers], Batch]
     flags: Callable[[Batch, Workers, Path], list[str]]
     fp16: bool
+
+
+def start_of(options: TrainOptions) -> tuple[list[str], list[str]]:
+    """What the embeddings begin with: flags, and lines of the settings; none of either for random values.
+
+    Raises:
+        UserError: it is neither ``random`` nor ``corpus`` nor a file.
+    """
+    start = options.start or "random"
+    if start == "random":
+        return [], []
+    if start == "corpus":
+        return ["--embedding-init", start], [f"start={start}"]
+    if not Path(start).is_file():
+        raise UserError(f"--start must be random, corpus or a file of word vectors, got '{start}'")
+    return ["--embedding-init", str(Path(start).resolve())], [f"start={cksum(Path(start))}"]
 
 
 def is_zero(weight: str) -> bool:

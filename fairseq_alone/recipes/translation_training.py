@@ -8,7 +8,7 @@ from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.presets import Preset, flag
 from fairseq_alone.recipes.steps import count_lines
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect
+from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect, start_of
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole, with_commas
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
@@ -35,6 +35,7 @@ def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
     tie = one_of("--tie", options.tie or "all", ("all", "decoder", "none"))
     vocabulary = count_lines(work.path / dictionary) + 4  # and the special symbols of fairseq
     family, size_flags, size, notes = _embedding(preset, options, embedding, sizes["inter_dim"], vocabulary)
+    start, start_settings = start_of(options)
     bits = bits_flags(options.bits)
     criterion = ["--criterion", "label_smoothed_cross_entropy", "--label-smoothing", "0.1"]
     weight = decimal("--augmented-loss", options.augmented_loss)
@@ -48,7 +49,14 @@ def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
     training_flags = preset.training_flags(embedding)
 
     preset_flags = [" ".join(flags) for flags in (preset.shape_flags, _unlogged(training_flags), criterion[2:])]
-    settings = [f"preset={preset.name}", f"embedding={embedding}", *size, f"tie={tie}", f"augmented_loss={weight}"]
+    settings = [
+        f"preset={preset.name}",
+        f"embedding={embedding}",
+        *size,
+        *start_settings,
+        f"tie={tie}",
+        f"augmented_loss={weight}",
+    ]
     settings += [*own_settings, f"seed={whole('--seed', options.seed)}"]
     settings += [f"{name}={sizes[name]}" for name in ("effective_tokens", "max_update", "max_epoch")]
     settings += [f"dictionary={cksum(work.path / dictionary)}", f"preset_flags={' '.join(preset_flags)}"]
@@ -62,7 +70,7 @@ def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
         return [
             *("--source-lang", work.source_lang, "--target-lang", work.target_lang),
             *("--arch", preset["architecture"].format(family=family), *preset.shape_flags),
-            *("--tie-embeddings", tie, *size_flags, *bits, *criterion),
+            *("--tie-embeddings", tie, *size_flags, *start, *bits, *criterion),
             *("--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--lr-scheduler", "inverse_sqrt"),
             *(*training_flags, *own_flags),
             *("--max-tokens", str(batch.size), "--update-freq", str(batch.update_freq)),

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from fairseq.trainer import Trainer
 
-from fairseq_alone.models.starting import RANDOM, start_embeddings
+from fairseq_alone.models.starting import start_embeddings, wants_vectors
+from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 
 
 def install() -> None:
@@ -21,7 +22,7 @@ def install() -> None:
     def load_checkpoint_or_start(self: Trainer, *args: Any, **kwargs: Any) -> Any:
         extra_state = load_checkpoint(self, *args, **kwargs)
         flags = self.cfg.model
-        if extra_state is None and (getattr(flags, "embedding_init", None) or RANDOM) != RANDOM:
+        if extra_state is None and wants_vectors(self._model, flags):
             assert self._optimizer is None, "the optimizer has copies of the values already"
             _start(self._model, flags, self.task)
         return extra_state
@@ -37,3 +38,6 @@ def _start(model: Any, flags: Any, task: Any) -> None:
     if together:
         for tensor in [*model.parameters(), *model.buffers()]:
             torch.distributed.broadcast(tensor.data, 0)
+        for module in model.modules():
+            if isinstance(module, ComputedEmbedding):
+                module.values_were_replaced()

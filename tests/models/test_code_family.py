@@ -1,10 +1,14 @@
 """The codes of compositional embeddings come from a file, and a checkpoint does without it."""
 
+import logging
+
 import pytest
 import torch
-from small_models import build
+from small_models import Task, build
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.models.code_family import CodeFamily
+from fairseq_alone.modules.build_embedding import build_embedding
 
 FLAGS = ["--tie-embeddings=all", "--codes-num-codebooks=3", "--codes-codebook-size=5"]
 
@@ -40,3 +44,36 @@ def test_bad_files_name_the_line(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(UserError, match=words):
         build("transformer_codes", *FLAGS, f"--codes-file={path}")
+
+
+def test_a_share_decides_all_sizes():
+    embedding = build("transformer_codes", "--tie-embeddings=all", "--codes-share=0.5").encoder.embed_tokens
+    assert sum(parameter.numel() for parameter in embedding.parameters()) <= 0.5 * 50 * 8
+    assert embedding.free.num_rows == 49
+
+
+@pytest.mark.parametrize("flag", ["--codes-num-codebooks=3", "--codes-codebook-size=5", "--codes-free-rows=20"])
+def test_a_share_and_a_size_contradict_each_other(flag):
+    name = flag.split("=")[0]
+    with pytest.raises(UserError, match=f"{name} follows from --codes-share; give one of the two"):
+        build("transformer_codes", "--tie-embeddings=all", "--codes-share=0.5", flag)
+
+
+def test_the_rows_are_described_and_can_be_built_without_fairseq():
+    embedding = build("transformer_codes", *FLAGS, "--codes-free-rows=4,20x3").eval().encoder.embed_tokens
+    assert CodeFamily.describe(embedding.state_dict())["free_rows"] == "4,20x3"
+    again = build_embedding("codes", CodeFamily.module_settings(embedding))
+    again.load_state_dict(embedding.state_dict())
+    assert torch.equal(again.matrix(), embedding.matrix())
+
+
+def test_rows_for_rare_words_get_a_warning(caplog):
+    task = Task()
+    task.target_dictionary.count[4:] = range(1, 47)
+    with caplog.at_level(logging.WARNING):
+        CodeFamily.check_dictionary(
+            build("transformer_codes", *FLAGS, "--codes-free-rows=4").encoder.embed_tokens,
+            type("Flags", (), {"codes_file": None}),
+            task.target_dictionary,
+        )
+    assert "the dictionary is not sorted by frequency" in caplog.text

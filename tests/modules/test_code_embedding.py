@@ -81,3 +81,44 @@ def test_settings_out_of_range(settings, words):
 def test_bad_codes_are_refused(codes):
     with pytest.raises(ValueError, match="codes must be"):
         small().set_codes(codes)
+
+
+BANDS = {"wide": [(3, 4)], "narrow": [(5, 2)], "both": [(2, 4), (2, 3)]}
+
+
+@pytest.mark.parametrize("padding_idx", [0, 1, 2, 5, None])
+@pytest.mark.parametrize("bands", BANDS.values(), ids=BANDS)
+def test_a_wide_row_replaces_the_sum_and_a_narrow_one_is_added(bands, padding_idx):
+    embedding = CodeEmbedding(6, 4, padding_idx, num_codebooks=3, codebook_size=2, free_rows=bands)
+    embedding.set_codes(CODES)
+    books = embedding.codebooks.view(3, 2, 4)
+    sums = [sum(books[m, code] for m, code in enumerate(row)) for row in CODES.tolist()]
+    words = [word for word in range(6) if word != padding_idx]
+    rows = [(band, row) for band in embedding.free.bands for row in band.rows]
+    for word, (band, row) in zip(words, rows, strict=False):
+        if band.projection is None:
+            sums[word] = row * band.scale
+        else:
+            own = sum(value * direction for value, direction in zip(row, band.projection, strict=True))
+            sums[word] = sums[word] + own * band.scale
+    if padding_idx is not None:
+        sums[padding_idx] = torch.zeros(4)
+    expected = torch.stack(sums)
+    torch.testing.assert_close(embedding.matrix(), expected)
+    ids = torch.tensor([[5, 0, 0], [3, 1, 2]])
+    torch.testing.assert_close(embedding(ids), expected[ids])
+    factors = torch.randn(6, 4)
+    parameters = list(embedding.parameters())
+    ours = torch.autograd.grad((embedding(torch.arange(6)) * factors).sum(), parameters)
+    torch.testing.assert_close(ours, torch.autograd.grad((expected * factors).sum(), parameters))
+
+
+@pytest.mark.parametrize("bands", BANDS.values(), ids=BANDS)
+def test_gradients_of_rows_and_codebooks(bands):
+    embedding = small(free_rows=bands).double()
+    names = [name for name, _ in embedding.named_parameters()]
+
+    def look_up(*values):
+        return torch.func.functional_call(embedding, dict(zip(names, values, strict=True)), torch.tensor([3, 1, 0, 3]))
+
+    assert torch.autograd.gradcheck(look_up, [value.detach().requires_grad_() for value in embedding.parameters()])

@@ -1,12 +1,13 @@
 """Filters against their definition, their statistics, and numbers written down once."""
 
+import copy
 import dataclasses
 
 import numpy as np
 import pytest
 import torch
 
-from fairseq_alone.errors import SettingError
+from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.modules.filters import FilterBank, FilterSettings, gaussian, num_codes, uniform, unique_codes
 
 
@@ -221,3 +222,86 @@ def test_the_number_of_codes_needs_no_endless_power():
     assert num_codes(3, 4) == 81
     assert num_codes(1, 10**12) == 1
     assert num_codes(2, 10**12) >= 2**64
+
+
+GIVEN = torch.tensor([[0, 3, 1], [1, 1, 1], [3, 3, 3], [0, 0, 2]])
+
+
+def given(kind="real", **change):
+    settings = FilterSettings(4, 5, **{"filter": kind, "num_codebooks": 3, "codebook_size": 4, **change})
+    return FilterBank(settings, padding_idx=1, given_codes=True)
+
+
+@pytest.mark.parametrize("kind", ["binary", "real"])
+def test_given_codes_choose_the_sources(kind):
+    bank = given(kind)
+    bank.set_codes(GIVEN)
+    books = bank.codebooks
+    for word, codes in enumerate(GIVEN.tolist()):
+        sources = torch.stack([books[position][code] for position, code in enumerate(codes)])
+        expected = sources.amax(0) if kind == "binary" else sources.sum(0)
+        torch.testing.assert_close(bank(torch.tensor([word]))[0], expected * (word != 1))
+    plain = FilterBank(bank.settings, padding_idx=1)
+    assert torch.equal(plain.codebooks, books)
+
+
+def test_given_codes_are_saved_as_bytes_and_loaded():
+    bank = given()
+    bank.set_codes(GIVEN)
+    saved = bank.state_dict()
+    assert sorted(saved) == ["codes", "filter_version"]
+    assert saved["codes"].dtype == torch.uint8
+    again = given()
+    again.load_state_dict(saved)
+    assert torch.equal(again(torch.arange(4)), bank(torch.arange(4)))
+    assert torch.equal(again.filter_version, bank.filter_version)
+    assert given(codebook_size=300).codes.dtype == torch.int32
+
+
+def test_filters_wait_for_given_codes():
+    with pytest.raises(UserError, match="neither set nor loaded"):
+        given()(torch.tensor([0]))
+
+
+def test_damaged_or_missing_codes_are_refused():
+    bank = given()
+    bank.set_codes(GIVEN)
+    saved = bank.state_dict()
+    damaged = saved["codes"].clone()
+    damaged[2, 1] ^= 1
+    for codes in (damaged, saved["codes"][:3], saved["codes"].int()):
+        with pytest.raises(ValueError, match=r"the checkpoint's codes \(codes\) are damaged"):
+            given().load_state_dict({**saved, "codes": codes})
+    with pytest.raises(RuntimeError, match="Missing key"):
+        given().load_state_dict({"filter_version": saved["filter_version"]})
+    with pytest.raises(ValueError, match="seed is 1 in the checkpoint and 2"):
+        given(seed=2).load_state_dict(saved)
+
+
+def test_random_and_given_codes_are_not_exchanged():
+    bank = given()
+    bank.set_codes(GIVEN)
+    plain = FilterBank(bank.settings, padding_idx=1)
+    with pytest.raises(ValueError, match="its codes are given, the model's are random; see --alone-codes"):
+        plain.load_state_dict(bank.state_dict())
+    with pytest.raises(ValueError, match="its codes are random, the model's are given; see --alone-codes"):
+        bank.load_state_dict(plain.state_dict())
+
+
+def test_naive_filters_have_no_codes_to_give():
+    with pytest.raises(SettingError, match="codes must be random with a naive filter"):
+        FilterBank(FilterSettings(4, 5, filter="naive"), given_codes=True)
+
+
+@pytest.mark.parametrize("convert", [lambda m: m.half(), lambda m: m.bfloat16(), copy.deepcopy])
+def test_given_codes_survive_conversion(convert):
+    bank = given()
+    bank.set_codes(GIVEN)
+    converted = convert(bank)
+    again = given()
+    again.load_state_dict(converted.state_dict())
+    assert torch.equal(again.codes.long(), GIVEN)
+    # Codes may also be given after the conversion.
+    late = convert(given())
+    late.set_codes(GIVEN)
+    assert torch.equal(late.filter_version, bank.filter_version)

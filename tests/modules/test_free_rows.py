@@ -180,3 +180,26 @@ def test_dropout_leaves_the_rows_alone():
 def test_numbers_out_of_range_are_named(bands, problem):
     with pytest.raises(SettingError, match=f"free_rows must .*{problem}"):
         build(*bands)
+
+
+@pytest.mark.parametrize("padding_idx", [0, 1, 5, 22, None])
+@pytest.mark.parametrize("bands", BANDS.values(), ids=BANDS)
+def test_rows_start_with_vectors_or_the_nearest_of_their_width(bands, padding_idx):
+    free = build(*bands, padding_idx=padding_idx).free
+    vectors = torch.randn(VOCABULARY, DIM, generator=torch.Generator().manual_seed(1))
+    weights = torch.arange(VOCABULARY) % 5 + 1.0
+    free.start_from(vectors, weights)
+    found, start = free.vectors(torch.float32), 0
+    words = [word for word in range(VOCABULARY) if word != padding_idx]
+    for num_rows, width in bands:
+        own = words[start : start + num_rows]
+        root = weights[own].sqrt().unsqueeze(1)
+        left, strengths, right = torch.linalg.svd(vectors[own] * root, full_matrices=False)
+        expected = (left[:, :width] * strengths[:width]) @ right[:width] / root
+        torch.testing.assert_close(found[start : start + num_rows], expected, rtol=1e-4, atol=1e-4)
+        start += num_rows
+    for band in free.bands:
+        if band.projection is not None:
+            # As at random: orthogonal directions of the usual length, which decides how far a step goes.
+            width = band.rows.size(1)
+            torch.testing.assert_close(band.projection @ band.projection.t(), torch.eye(width) * DIM / 9)

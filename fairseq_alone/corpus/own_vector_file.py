@@ -1,0 +1,96 @@
+"""Word vectors as files: word2vec's text for any tool, safetensors for a start without any rounding."""
+
+from typing import Any
+
+import numpy as np
+
+from fairseq_alone.corpus.learning import WordVectors
+from fairseq_alone.corpus.text import Text
+from fairseq_alone.errors import UserError
+from fairseq_alone.files import replaced_on_success
+
+TEXT_ENDINGS, SAFETENSORS_ENDING = (".txt", ".vec"), ".safetensors"
+
+
+def check_form(flag: str, path: str, num_sides: int) -> None:
+    """Raise UserError, before any work is done, when a file of this name cannot be written.
+
+    Args:
+        flag: which names the file.
+        path: its end decides what is written.
+        num_sides: 1, or 2 for dictionaries that are not joined, of which text could not tell the words apart.
+    """
+    if path.endswith(SAFETENSORS_ENDING):
+        _safetensors()
+    elif not path.endswith(TEXT_ENDINGS):
+        raise UserError(f"{flag} {path}: must end in .txt or .vec (text of word2vec), or in .safetensors")
+    elif num_sides > 1:
+        raise UserError(
+            f"{flag} {path}: a text file has one vector of a word, but the two dictionaries may share words; "
+            "give a file .safetensors, which has both"
+        )
+
+
+def write_word_vectors(path: str, texts: tuple[Text, ...], sides: tuple[WordVectors, ...]) -> None:
+    """Write a file that ``--embedding-init`` reads.
+
+    A text has a header, and a line for each word that has a vector. A file of safetensors has, for each side, the
+    arrays ``vectors0`` (V, D) float32, ``frequency0`` (V,) float64 and ``words0``, UTF-8 with line feeds between.
+
+    Args:
+        path: see :func:`check_form`.
+        texts: where the words come from; of a joined vocabulary, the first counts.
+        sides: vectors of each text, or of both together.
+    """
+    named = list(zip(texts, sides, strict=False))
+    with replaced_on_success(path) as part:
+        if path.endswith(SAFETENSORS_ENDING):
+            arrays = {}
+            for side, (text, words) in enumerate(named):
+                arrays[f"vectors{side}"] = words.vectors
+                arrays[f"frequency{side}"] = words.frequency.astype(np.float64)
+                arrays[f"words{side}"] = np.frombuffer("\n".join(text.words).encode(), np.uint8)
+            _safetensors().save_file(arrays, part)
+            return
+        ((text, words),) = named
+        known = np.flatnonzero(words.vectors.any(1))
+        with open(part, "w", encoding="utf-8", newline="\n") as file:
+            file.write(f"{len(known)} {words.vectors.shape[1]}\n")
+            for word in known.tolist():
+                # Nine digits give the same float32 back.
+                file.write(" ".join([text.words[word], *(f"{value:.9g}" for value in words.vectors[word].tolist())]))
+                file.write("\n")
+
+
+def read_sides(path: str) -> list[tuple[list[str], WordVectors]]:
+    """The words and vectors of each side of a safetensors file.
+
+    Raises:
+        UserError: the file is missing, damaged or another one; names it.
+    """
+    library = _safetensors()
+    try:
+        arrays = library.load_file(path)
+        sides = [
+            (
+                arrays[f"words{side}"].tobytes().decode().split("\n"),
+                WordVectors(arrays[f"vectors{side}"], arrays[f"frequency{side}"]),
+            )
+            for side in range(len(arrays) // 3)
+        ]
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file") from error
+    # The library has errors of its own.
+    except Exception as error:
+        raise UserError(f"{path}: is no file of word vectors, or a damaged one: {error}") from error
+    if not sides or any(len(words) != len(found.vectors) for words, found in sides):
+        raise UserError(f"{path}: is no file of word vectors that fairseq-alone corpus-vectors wrote")
+    return sides
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise UserError("a file .safetensors needs a library: pip install 'fairseq_alone[export]'") from error
+    return safetensors.numpy
