@@ -112,7 +112,7 @@ class Rounding(nn.Module):
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, value: Tensor) -> Tensor:
-        # Not tensor + (value - tensor), which floating point would not make the value again.
+        # The value itself, not tensor + (value - tensor): nothing is left to floating point.
         return value.view_as(value)
 
     @staticmethod
