@@ -7,11 +7,14 @@ import pytest
 import torch
 from fairseq_commands import one_sentence, train
 from small_models import Task, build, moving_average, parse
+from toy_trained import toy_trained
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli.report import describe
 from fairseq_alone.corpus.learning import WordVectors
 from fairseq_alone.errors import UserError
+from fairseq_alone.export.bundle import BundleOptions, write_bundle
+from fairseq_alone.inference.opening import open_model
 from fairseq_alone.models import starting
 from fairseq_alone.models.alone_family import AloneFamily
 from fairseq_alone.modules import alone_fit
@@ -160,6 +163,16 @@ def test_an_exported_model_names_no_file():
     flags = {"alone_codes": "random"}
     AloneFamily.forget_files(flags)
     assert flags == {"alone_codes": "random"}
+
+
+def test_a_bundle_has_the_codes(tmp_path):
+    trained = toy_trained("transformer_alone", "--tie-embeddings=all", "--alone-codes=corpus")
+    embedding = trained.model.encoder.embed_tokens
+    embedding.set_codes(embedding.random_codes.flip(0))
+    write_bundle(trained, str(tmp_path / "bundle"), BundleOptions())
+    read = open_model(str(tmp_path / "bundle")).model.encoder.embed_tokens
+    assert torch.equal(read.filters.codes, embedding.filters.codes)
+    torch.testing.assert_close(read.matrix(), embedding.matrix(), atol=2e-3, rtol=0)
 
 
 @pytest.mark.slow
