@@ -164,9 +164,9 @@ class AloneFamily(EmbeddingFamily):
         }
 
     @classmethod
-    def wants_vectors(cls, args: Namespace) -> bool:
+    def wants_vectors(cls, args: Namespace) -> str | None:
         """For codes that are learned from the corpus."""
-        return getattr(args, "alone_codes", _RANDOM) == _CORPUS
+        return "--alone-codes corpus" if getattr(args, "alone_codes", _RANDOM) == _CORPUS else None
 
     @classmethod
     def learn_codes(cls, embedding: AloneEmbedding, vectors: Tensor, weights: Tensor) -> None:

@@ -1,6 +1,7 @@
 """``--alone-codes``: filters whose codes are learned from vectors or read from a file."""
 
 import copy
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def alike(words=50, seed=1):
 @pytest.fixture
 def word_vectors(monkeypatch):
     """Word vectors as if learned from training data, the sides apart."""
-    monkeypatch.setattr(starting, "_learned", lambda args, task, dim: (alike(), alike(seed=2)))
+    monkeypatch.setattr(starting, "_learned", lambda *_: (alike(), alike(seed=2)))
     monkeypatch.setattr(alone_fit, "_UPDATES", 3)
 
 
@@ -67,6 +68,13 @@ def test_a_malformed_file_names_the_line(tmp_path):
     path.write_text("w0 1 2 3\nw1 1 2 5\n")
     with pytest.raises(UserError, match="line 2: expected a word and 3 whole numbers from 0 to 4"):
         build("transformer_alone", *TIED, f"--alone-codes={path}")
+
+
+def test_codes_of_the_corpus_need_a_task_with_one():
+    without = Task()
+    without.args = Namespace()
+    with pytest.raises(UserError, match="--alone-codes corpus needs --task translation or language_modeling"):
+        started(*TIED, "--alone-codes=corpus", task=without)
 
 
 def test_naive_filters_refuse_codes():
