@@ -8,9 +8,11 @@ import pytest
 import torch
 from fairseq_commands import one_sentence, train
 from small_models import Task, build, moving_average, parse
+from toy_checkpoints import write_checkpoint
 from toy_trained import toy_trained
 
 from fairseq_alone.checkpoints import load_checkpoint
+from fairseq_alone.cli.average import average
 from fairseq_alone.cli.report import describe
 from fairseq_alone.corpus.learning import WordVectors
 from fairseq_alone.errors import UserError
@@ -181,6 +183,40 @@ def test_a_bundle_has_the_codes(tmp_path):
     read = open_model(str(tmp_path / "bundle")).model.encoder.embed_tokens
     assert torch.equal(read.filters.codes, embedding.filters.codes)
     torch.testing.assert_close(read.matrix(), embedding.matrix(), atol=2e-3, rtol=0)
+
+
+def test_report_counts_the_codes(tmp_path):
+    flags = {"arch": "transformer_alone", "vocabulary": 30}
+    random = describe(write_checkpoint(tmp_path / "random.pt", **flags))
+    given = describe(write_checkpoint(tmp_path / "given.pt", **flags, alone_codes="corpus"))
+    codes = 30 * 8
+    assert (random["settings"]["codes"], random["settings"]["code_bytes"]) == ("random", None)
+    assert (given["settings"]["codes"], given["settings"]["code_bytes"]) == ("given", codes)
+    assert given["settings"]["variant"] == "binary, given codes"
+    assert given["parameters"] == random["parameters"]
+    for form in ("trained", "int8"):
+        # Codes from 0 to 63 are packed into six bits each; the fingerprint has a number more.
+        more = codes * 6 // 8 + 8
+        assert given["product_bytes"][form]["embedding"] == random["product_bytes"][form]["embedding"] + more
+
+
+def test_averages_keep_codes_and_refuse_others(tmp_path):
+    def change_a_code(checkpoint):
+        checkpoint["model"]["encoder.embed_tokens.filters.codes"][5, 0] ^= 1
+
+    flags = {"arch": "transformer_alone", "alone_codes": "corpus"}
+    paths = [write_checkpoint(tmp_path / f"{seed}.pt", seed=seed, **flags) for seed in (1, 2)]
+    average(paths, str(tmp_path / "average.pt"))
+    name = "encoder.embed_tokens.filters.codes"
+    first, averaged = (load_checkpoint(path)["model"][name] for path in (paths[0], tmp_path / "average.pt"))
+    assert averaged.dtype == torch.uint8
+    assert torch.equal(averaged, first)
+    paths[1] = write_checkpoint(tmp_path / "other.pt", change=change_a_code, **flags)
+    with pytest.raises(UserError, match=f"{name} differs between"):
+        average(paths, str(tmp_path / "average.pt"))
+    paths[1] = write_checkpoint(tmp_path / "random.pt", arch="transformer_alone")
+    with pytest.raises(UserError, match="--alone-codes is corpus in .* and random in"):
+        average(paths, str(tmp_path / "average.pt"))
 
 
 @pytest.mark.slow
