@@ -78,7 +78,10 @@ class AloneFlags(FairseqDataclass):
         "N",
         training_only=True,
     )
-    alone_fix_base: bool = flag(False, "do not train the base vector (the paper's ablation)")
+    alone_fix_base: bool = flag(
+        False,
+        "do not train the base vector (the paper's ablation); with --embedding-init, training keeps more of the start",
+    )
     alone_init: str = flag(
         "balanced",
         "initial values: balanced (the default; computed vectors are as long as a table's), or published (the "
