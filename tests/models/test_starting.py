@@ -288,7 +288,7 @@ def test_what_is_refused(tmp_path, file):
         )
     with pytest.raises(UserError, match=r"nowhere.txt"):
         started("transformer_conventional", str(tmp_path / "nowhere.txt"), "--tie-embeddings=all")
-    with pytest.raises(UserError, match="vectors of the corpus need --task translation or language_modeling"):
+    with pytest.raises(UserError, match="--embedding-init corpus needs --task translation or language_modeling"):
         started("transformer_conventional", "corpus", "--tie-embeddings=all")
     other = write(tmp_path / "other.txt", [("unknown", [1.0] * 8)])
     with pytest.raises(UserError, match="holds no vector for any word of the vocabulary"):
