@@ -40,7 +40,7 @@ class VectorSettings:
     across: bool = True
     power: float = 0.75
     singular_power: float = 0.5
-    samples: int = 1_000_000
+    samples: int = 200_000
     seed: int = 1
 
     def __post_init__(self) -> None:
