@@ -92,6 +92,10 @@ class Rounding(nn.Module):
             finally:
                 _exchange(owner, own)
 
+    def forget(self) -> None:
+        """Round anew at the next use: a change by way of ``.data`` leaves no trace."""
+        self._kept = None
+
     def train(self, mode: bool = True) -> Self:
         """Set training mode, like every module; forgets the rounded values, which may be others then."""
         self._kept = None
