@@ -106,7 +106,14 @@ def two_processes(data, folder, *flags, arch):
     return run_together("fairseq_cli.train", processes)
 
 
-@pytest.mark.parametrize(("arch", "own"), [("transformer_conventional", []), ("transformer_codes", CODES)])
+@pytest.mark.parametrize(
+    ("arch", "own"),
+    [
+        ("transformer_conventional", []),
+        ("transformer_codes", CODES),
+        ("transformer_alone", ["--alone-codes", "corpus"]),
+    ],
+)
 def test_two_workers_have_equal_tensors(arch, own, folder, tmp_path):
     # fairseq compares the gradients' norms of its workers after each update, and stops where they differ.
     flags = ("--clip-norm", 1, "--max-tokens", 150, *own)

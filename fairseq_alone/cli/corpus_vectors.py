@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--power", type=float, default=0.75, metavar="P", help="of contexts' counts; default: 0.75")
     parser.add_argument("--singular-power", type=float, default=0.5, metavar="P", help="of singular values; 0.5")
     parser.add_argument(
-        "--lines", type=int, default=1_000_000, metavar="N", help="lines to read, evenly spaced; 0: all; 1000000"
+        "--lines", type=int, default=200_000, metavar="N", help="lines to read, evenly spaced; 0: all; 200000"
     )
     parser.add_argument("--seed", type=int, default=1, metavar="SEED", help="of the decomposition; default: 1")
     parser.add_argument("--nearest", nargs="+", default=[], metavar="WORD", help="show the words nearest to these")

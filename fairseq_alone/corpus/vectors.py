@@ -12,7 +12,8 @@ from scipy import sparse
 from fairseq_alone.corpus.cooccurrence import Counts
 from fairseq_alone.errors import SettingError
 
-# Steps of the randomised decomposition, and directions beside the wanted ones. More change no vector's neighbours.
+# Steps of the randomised decomposition, and directions beside the wanted ones. The strengths fall slowly: of Multi30k's
+# first 128 directions this finds 77 %, 16 steps find 95 %. All that was measured in training was measured with 4.
 _POWER_STEPS = 4
 _MORE_DIRECTIONS = 10
 
@@ -39,7 +40,7 @@ class VectorSettings:
     across: bool = True
     power: float = 0.75
     singular_power: float = 0.5
-    samples: int = 1_000_000
+    samples: int = 200_000
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -74,6 +75,8 @@ def positive_pmi(counts: sparse.csr_array, power: float) -> sparse.csr_array:
     values = np.log(counts.data / (words[word] * contexts[counts.indices])).astype(np.float32)
     kept = values > 0
     starts = np.concatenate([[0], np.bincount(word[kept], minlength=len(words)).cumsum()])
+    # Of the type of the columns' numbers: of two types, SciPy makes all of them the larger one.
+    starts = starts.astype(counts.indices.dtype)
     return sparse.csr_array((values[kept], counts.indices[kept], starts), shape=counts.shape)
 
 

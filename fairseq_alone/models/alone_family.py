@@ -78,7 +78,10 @@ class AloneFlags(FairseqDataclass):
         "N",
         training_only=True,
     )
-    alone_fix_base: bool = flag(False, "do not train the base vector (the paper's ablation)")
+    alone_fix_base: bool = flag(
+        False,
+        "do not train the base vector (the paper's ablation); with --embedding-init, training keeps more of the start",
+    )
     alone_init: str = flag(
         "balanced",
         "initial values: balanced (the default; computed vectors are as long as a table's), or published (the "
@@ -164,9 +167,9 @@ class AloneFamily(EmbeddingFamily):
         }
 
     @classmethod
-    def wants_vectors(cls, args: Namespace) -> bool:
+    def wants_vectors(cls, args: Namespace) -> str | None:
         """For codes that are learned from the corpus."""
-        return getattr(args, "alone_codes", _RANDOM) == _CORPUS
+        return "--alone-codes corpus" if getattr(args, "alone_codes", _RANDOM) == _CORPUS else None
 
     @classmethod
     def learn_codes(cls, embedding: AloneEmbedding, vectors: Tensor, weights: Tensor) -> None:

@@ -118,9 +118,9 @@ class EmbeddingFamily:
         fit(embedding, vectors, weights)
 
     @classmethod
-    def wants_vectors(cls, args: Namespace) -> bool:
-        """Whether a new embedding needs vectors for :meth:`learn_codes` even where its values begin at random."""
-        return False
+    def wants_vectors(cls, args: Namespace) -> str | None:
+        """The flag by which a new embedding needs vectors for :meth:`learn_codes`, whatever its values begin with."""
+        return None
 
     @classmethod
     def learn_codes(cls, embedding: Any, vectors: Tensor, weights: Tensor) -> None:

@@ -8,6 +8,7 @@ from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.factorized_family import FactorizedFamily
 from fairseq_alone.models.family_flags import tensor_settings
 from fairseq_alone.models.networks import NETWORKS
+from fairseq_alone.models.tensor_product_family import TensorProductFamily
 
 #: Every family by its name.
 FAMILIES: dict[str, type[EmbeddingFamily]] = {}
@@ -28,5 +29,5 @@ def register_family(family: type[EmbeddingFamily]) -> type[EmbeddingFamily]:
     return family
 
 
-for _family in (ConventionalFamily, FactorizedFamily, AloneFamily, CodeFamily):
+for _family in (ConventionalFamily, FactorizedFamily, AloneFamily, CodeFamily, TensorProductFamily):
     register_family(_family)

@@ -60,6 +60,8 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     if not wants_vectors(model, args):
         return
     what = _what(args)
+    family: type[EmbeddingFamily] = model.family
+    asked = family.wants_vectors(args) if what == RANDOM else f"--embedding-init {what}"
     places = list(embeddings_of(model))
     dim = max(embedding_dim(module) for _, module in places)
     began = time.perf_counter()
@@ -67,8 +69,7 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     own: Any = task
     one = not hasattr(model, "encoder") or own.source_dictionary is own.target_dictionary
     dictionaries = [own.source_dictionary] if one else [own.source_dictionary, own.target_dictionary]
-    sides = _learned(args, task, dim) if what in (RANDOM, CORPUS) else _read(what, dictionaries, dim)
-    family: type[EmbeddingFamily] = model.family
+    sides = _learned(args, task, dim, asked) if what in (RANDOM, CORPUS) else _read(what, dictionaries, dim)
     for place, module in places:
         words = sides[0] if place.startswith("encoder.") else sides[-1]
         if what != RANDOM:
@@ -83,7 +84,7 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
 def wants_vectors(model: Any, args: Any) -> bool:
     """Whether the embeddings of a new model begin with vectors, or with something that is learned from vectors."""
     family = getattr(model, "family", None)
-    return family is not None and (_what(args) != RANDOM or family.wants_vectors(args))
+    return family is not None and (_what(args) != RANDOM or family.wants_vectors(args) is not None)
 
 
 def _what(args: Any) -> str:
@@ -177,13 +178,11 @@ def embeddings_of(model: Any) -> Iterator[tuple[str, Any]]:
         seen |= tensors
 
 
-def _learned(args: Any, task: Any, dim: int) -> tuple[WordVectors, ...]:
+def _learned(args: Any, task: Any, dim: int, asked: str | None) -> tuple[WordVectors, ...]:
     settings = getattr(task, "cfg", None)
     data = getattr(settings, "data", None)
     if data is None:
-        raise UserError(
-            "vectors of the corpus need --task translation or language_modeling; give --embedding-init a FILE"
-        )
+        raise UserError(f"{asked} needs --task translation or language_modeling; give a FILE of vectors")
     lines = getattr(args, "corpus_lines", VectorSettings.samples)
     if lines < 0:
         raise UserError(f"--corpus-lines must be at least 0, got {lines}")

@@ -9,6 +9,7 @@ from fairseq_alone.modules.filters import FilterBank, FilterSettings
 from fairseq_alone.modules.length_encoding import LengthEncoding
 from fairseq_alone.modules.regularized_projection import RegularizedProjection
 from fairseq_alone.modules.table_embedding import TableEmbedding
+from fairseq_alone.modules.tensor_product_embedding import TensorProductEmbedding
 from fairseq_alone.modules.tied_projection import TiedProjection
 from fairseq_alone.modules.variational_dropout import VariationalDropout, VariationalLSTMCell
 
@@ -22,6 +23,7 @@ __all__ = [
     "LengthEncoding",
     "RegularizedProjection",
     "TableEmbedding",
+    "TensorProductEmbedding",
     "TiedProjection",
     "VariationalDropout",
     "VariationalLSTMCell",

@@ -18,6 +18,9 @@ _SEED = 1
 # The root mean square of the first update, in units of that of the matrix; later ones fall to zero along a cosine.
 _STEP = 0.065
 
+# How much larger the matrices become where ``o``, which is not trained, can become smaller.
+_PACE = 5.0
+
 # Of the mean square of a feature: what is added to the squares of all, so that no weight of the last layer grows.
 _RIDGE = 1e-3
 
@@ -37,6 +40,10 @@ def fit_network(embedding: AloneEmbedding, vectors: Tensor, weights: Tensor) -> 
     ``o`` stays, since it can do nothing that the first layer cannot, and a small one would be changed much by a step of
     the training that follows.
 
+    Where ``o`` is not trained (``fix_base``), the matrices become larger at the end and ``o`` smaller, which changes no
+    vector. A step of Adam changes every value of a matrix by about the learning rate, and all words with it: with
+    larger values it changes the vectors less, so that training does not undo the fit before it has made use of it.
+
     Args:
         embedding: on a CPU, in float32.
         vectors: (V, D_e).
@@ -52,6 +59,10 @@ def fit_network(embedding: AloneEmbedding, vectors: Tensor, weights: Tensor) -> 
         with torch.enable_grad():
             _descend(embedding, vectors, chances, first)
     embedding.layers[-1].copy_(_least_squares(embedding, vectors, chances, first))
+    if not embedding.o.requires_grad:
+        for layer in embedding.layers:
+            layer.mul_(_PACE)
+            embedding.o.div_(_PACE)
 
 
 def _descend(embedding: AloneEmbedding, vectors: Tensor, chances: Tensor, first: int) -> None:

@@ -12,13 +12,14 @@ from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterSettings
 from fairseq_alone.modules.table_embedding import TableEmbedding
+from fairseq_alone.modules.tensor_product_embedding import TensorProductEmbedding
 
 
 def build_embedding(family: str, settings: Mapping[str, Any]) -> ComputedEmbedding | TableEmbedding:
     """An embedding of given settings in evaluation mode. Its trained values are for ``load_state_dict`` to fill in.
 
     Args:
-        family: ``alone``, ``codes``, ``conventional`` or ``factorized``.
+        family: ``alone``, ``codes``, ``conventional``, ``factorized`` or ``tensor_product``.
         settings: the module's arguments by name, as JSON values; the filters' are an object ``settings``.
 
     Raises:
@@ -40,4 +41,5 @@ _BUILDERS: dict[str, Callable[..., ComputedEmbedding | TableEmbedding]] = {
     "codes": CodeEmbedding,
     "conventional": TableEmbedding,
     "factorized": FactorizedEmbedding,
+    "tensor_product": TensorProductEmbedding,
 }

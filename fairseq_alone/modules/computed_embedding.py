@@ -179,6 +179,8 @@ class ComputedEmbedding(nn.Module):
         if self._update is not None:
             raise RuntimeError("parameters must not be loaded, moved or converted within an update")
         self._cache.drop()
+        if self.rounding is not None:
+            self.rounding.forget()
 
     def values_were_replaced(self) -> None:
         """Tell that all tensors were given the values of another module, by way of their ``.data``."""

@@ -92,6 +92,10 @@ class Rounding(nn.Module):
             finally:
                 _exchange(owner, own)
 
+    def forget(self) -> None:
+        """Round anew at the next use: a change by way of ``.data`` leaves no trace."""
+        self._kept = None
+
     def train(self, mode: bool = True) -> Self:
         """Set training mode, like every module; forgets the rounded values, which may be others then."""
         self._kept = None
@@ -112,7 +116,7 @@ class Rounding(nn.Module):
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, value: Tensor) -> Tensor:
-        # Not tensor + (value - tensor), which floating point would not make the value again.
+        # The value itself, not tensor + (value - tensor): nothing is left to floating point.
         return value.view_as(value)
 
     @staticmethod

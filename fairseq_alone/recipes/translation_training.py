@@ -13,7 +13,9 @@ from fairseq_alone.recipes.values import decimal, one_of, positive, whole, with_
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
 
-_EMBEDDINGS = ("conventional", "factorized", "alone_binary", "alone_real", "alone_share", "codes")
+# Kinds whose size is a share of the table's, with their flags' prefixes.
+_OF_A_SHARE = {"alone_share": "alone", "codes": "codes", "tensor_product": "tensor"}
+_EMBEDDINGS = ("conventional", "factorized", "alone_binary", "alone_real", *_OF_A_SHARE)
 
 
 def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
@@ -113,10 +115,10 @@ def _embedding(
     notes = no_effect(embedding, **given)
     if embedding == "conventional":
         return "conventional", [], [], notes
-    if embedding in ("alone_share", "codes"):
+    if embedding in _OF_A_SHARE:
         share = decimal("--share", options.share if options.share is not None else "0.5")
         family = embedding.removesuffix("_share")
-        return family, [f"--{family}-share", share], [f"share={share}"], notes
+        return family, [f"--{_OF_A_SHARE[embedding]}-share", share], [f"share={share}"], notes
     if embedding.startswith("alone_"):
         kind = embedding.removeprefix("alone_")
         return "alone", ["--alone-filter", kind, "--alone-inter-dim", str(inter_dim)], [f"inter_dim={inter_dim}"], notes

@@ -41,6 +41,7 @@ FAMILIES = {
     "alone_share": ("alone", "--alone-share 0.5"),
     "factorized": ("factorized", "--factorized-dim 6"),
     "conventional": ("conventional", ""),
+    "tensor_product": ("tensor_product", "--tensor-rank 4 --tensor-normalize"),
 }
 
 _ARCHITECTURES = {
@@ -52,6 +53,7 @@ _LENGTH_ARCHITECTURES = {
     "alone": "transformer_alone_duc",
     "factorized": "transformer_factorized_duc",
     "conventional": "transformer_length_duc",
+    "tensor_product": "transformer_tensor_product_duc",
 }
 
 _SIDE = "--{0}-embed-dim 16 --{0}-ffn-embed-dim 16 --{0}-layers 1 --{0}-attention-heads 2"

@@ -1,17 +1,23 @@
 """``--alone-codes``: filters whose codes are learned from vectors or read from a file."""
 
 import copy
+from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
 from fairseq_commands import one_sentence, train
 from small_models import Task, build, moving_average, parse
+from toy_checkpoints import write_checkpoint
+from toy_trained import toy_trained
 
 from fairseq_alone.checkpoints import load_checkpoint
+from fairseq_alone.cli.average import average
 from fairseq_alone.cli.report import describe
 from fairseq_alone.corpus.learning import WordVectors
 from fairseq_alone.errors import UserError
+from fairseq_alone.export.bundle import BundleOptions, write_bundle
+from fairseq_alone.inference.opening import open_model
 from fairseq_alone.models import starting
 from fairseq_alone.models.alone_family import AloneFamily
 from fairseq_alone.modules import alone_fit
@@ -32,7 +38,7 @@ def alike(words=50, seed=1):
 @pytest.fixture
 def word_vectors(monkeypatch):
     """Word vectors as if learned from training data, the sides apart."""
-    monkeypatch.setattr(starting, "_learned", lambda args, task, dim: (alike(), alike(seed=2)))
+    monkeypatch.setattr(starting, "_learned", lambda *_: (alike(), alike(seed=2)))
     monkeypatch.setattr(alone_fit, "_UPDATES", 3)
 
 
@@ -64,6 +70,13 @@ def test_a_malformed_file_names_the_line(tmp_path):
     path.write_text("w0 1 2 3\nw1 1 2 5\n")
     with pytest.raises(UserError, match="line 2: expected a word and 3 whole numbers from 0 to 4"):
         build("transformer_alone", *TIED, f"--alone-codes={path}")
+
+
+def test_codes_of_the_corpus_need_a_task_with_one():
+    without = Task()
+    without.args = Namespace()
+    with pytest.raises(UserError, match="--alone-codes corpus needs --task translation or language_modeling"):
+        started(*TIED, "--alone-codes=corpus", task=without)
 
 
 def test_naive_filters_refuse_codes():
@@ -160,6 +173,50 @@ def test_an_exported_model_names_no_file():
     flags = {"alone_codes": "random"}
     AloneFamily.forget_files(flags)
     assert flags == {"alone_codes": "random"}
+
+
+def test_a_bundle_has_the_codes(tmp_path):
+    trained = toy_trained("transformer_alone", "--tie-embeddings=all", "--alone-codes=corpus")
+    embedding = trained.model.encoder.embed_tokens
+    embedding.set_codes(embedding.random_codes.flip(0))
+    write_bundle(trained, str(tmp_path / "bundle"), BundleOptions())
+    read = open_model(str(tmp_path / "bundle")).model.encoder.embed_tokens
+    assert torch.equal(read.filters.codes, embedding.filters.codes)
+    torch.testing.assert_close(read.matrix(), embedding.matrix(), atol=2e-3, rtol=0)
+
+
+def test_report_counts_the_codes(tmp_path):
+    flags = {"arch": "transformer_alone", "vocabulary": 30}
+    random = describe(write_checkpoint(tmp_path / "random.pt", **flags))
+    given = describe(write_checkpoint(tmp_path / "given.pt", **flags, alone_codes="corpus"))
+    codes = 30 * 8
+    assert (random["settings"]["codes"], random["settings"]["code_bytes"]) == ("random", None)
+    assert (given["settings"]["codes"], given["settings"]["code_bytes"]) == ("given", codes)
+    assert given["settings"]["variant"] == "binary, given codes"
+    assert given["parameters"] == random["parameters"]
+    for form in ("trained", "int8"):
+        # Codes from 0 to 63 are packed into six bits each; the fingerprint has a number more.
+        more = codes * 6 // 8 + 8
+        assert given["product_bytes"][form]["embedding"] == random["product_bytes"][form]["embedding"] + more
+
+
+def test_averages_keep_codes_and_refuse_others(tmp_path):
+    def change_a_code(checkpoint):
+        checkpoint["model"]["encoder.embed_tokens.filters.codes"][5, 0] ^= 1
+
+    flags = {"arch": "transformer_alone", "alone_codes": "corpus"}
+    paths = [write_checkpoint(tmp_path / f"{seed}.pt", seed=seed, **flags) for seed in (1, 2)]
+    average(paths, str(tmp_path / "average.pt"))
+    name = "encoder.embed_tokens.filters.codes"
+    first, averaged = (load_checkpoint(path)["model"][name] for path in (paths[0], tmp_path / "average.pt"))
+    assert averaged.dtype == torch.uint8
+    assert torch.equal(averaged, first)
+    paths[1] = write_checkpoint(tmp_path / "other.pt", change=change_a_code, **flags)
+    with pytest.raises(UserError, match=f"{name} differs between"):
+        average(paths, str(tmp_path / "average.pt"))
+    paths[1] = write_checkpoint(tmp_path / "random.pt", arch="transformer_alone")
+    with pytest.raises(UserError, match="--alone-codes is corpus in .* and random in"):
+        average(paths, str(tmp_path / "average.pt"))
 
 
 @pytest.mark.slow

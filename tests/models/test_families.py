@@ -13,7 +13,10 @@ from fairseq_alone.models.networks import NETWORKS
 WORDS, DIM = 1200, 16
 
 
-@pytest.mark.parametrize(("name", "share"), [("alone", 0.5), ("factorized", 0.5), ("codes", 0.5), ("conventional", 1)])
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("alone", 0.5), ("factorized", 0.5), ("codes", 0.5), ("conventional", 1), ("tensor_product", 0.5)],
+)
 def test_a_share_is_a_share_of_the_table(name, share):
     family = FAMILIES[name]
     args = argparse.Namespace(**family.flags_of_share(share, WORDS, DIM))
@@ -25,7 +28,8 @@ def test_a_share_is_a_share_of_the_table(name, share):
 
 
 @pytest.mark.parametrize(
-    ("name", "share"), [("alone", 2), ("factorized", 0.001), ("codes", 0.01), ("conventional", 0.5)]
+    ("name", "share"),
+    [("alone", 2), ("factorized", 0.001), ("codes", 0.01), ("conventional", 0.5), ("tensor_product", 0.001)],
 )
 def test_a_share_that_cannot_be_is_refused(name, share):
     with pytest.raises(SettingError):

@@ -16,6 +16,7 @@ CONFIGS = {
     "rows": ["--tie-embeddings", "decoder", "--alone-free-rows", "20,10x4", "--alone-inter-dim", 32],
     "transformer_factorized": ["--share-all-embeddings", "--factorized-dim", 3],
     "transformer_alone_duc": ["--tie-embeddings", "all", "--length-encoding", "ldpe", "--alone-inter-dim", 32],
+    "transformer_length_duc": ["--tie-embeddings", "all", "--length-encoding", "ldpe", "--embedding-init", "corpus"],
 }
 ARCHS = {"rows": "transformer_alone"}
 AUGMENTED = "label_smoothed_cross_entropy_with_augmented_loss"

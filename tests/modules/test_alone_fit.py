@@ -92,3 +92,15 @@ def test_three_layers(monkeypatch):
     before = error(embedding, vectors, weights)
     fit_network(embedding, vectors, weights)
     assert error(embedding, vectors, weights) < 0.8 * before
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_matrices_are_larger_where_the_base_is_fixed(few_updates, num_layers):
+    vectors, weights = target()
+    trained, fixed = network(num_layers=num_layers), network(num_layers=num_layers, fix_base=True)
+    for embedding in (trained, fixed):
+        fit_network(embedding, vectors, weights)
+    torch.testing.assert_close(fixed.matrix(), trained.matrix(), atol=1e-4, rtol=1e-3)
+    for name in ("w1", "w2")[:num_layers]:
+        torch.testing.assert_close(getattr(fixed, name), 5 * getattr(trained, name))
+    torch.testing.assert_close(fixed.o * 5**num_layers, trained.o)

@@ -9,7 +9,13 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fairseq_alone.errors import SettingError
-from fairseq_alone.modules import AloneEmbedding, FactorizedEmbedding, FilterSettings, TiedProjection
+from fairseq_alone.modules import (
+    AloneEmbedding,
+    FactorizedEmbedding,
+    FilterSettings,
+    TensorProductEmbedding,
+    TiedProjection,
+)
 
 VOCABULARY, DIM, PAD = 61, 10, 1
 
@@ -29,6 +35,7 @@ EMBEDDINGS = {
     "published start": lambda: alone("real", init="published"),
     "free rows": lambda: alone("real", base_dim=19, free_rows=[(2, DIM), (4, 3)]),
     "factorized": lambda: FactorizedEmbedding(VOCABULARY, DIM, PAD, factorized_dim=3),
+    "tensor product": lambda: TensorProductEmbedding(VOCABULARY, DIM, PAD, order=3, rank=4, normalize=True),
 }
 
 

@@ -146,6 +146,14 @@ def test_copies_have_their_own_values():
     assert torch.equal(embedding.matrix(), before)
 
 
+def test_values_that_were_replaced_are_rounded_anew():
+    embedding = make("factorized", 8)
+    embedding.matrix()
+    embedding.factor.data.mul_(2)
+    embedding.values_were_replaced()
+    assert torch.equal(embedding.matrix(), with_rounded_tensors(embedding).matrix())
+
+
 def test_half_types_and_conversions():
     embedding = make("table", 8)
     embedding.matrix()

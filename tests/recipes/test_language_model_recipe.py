@@ -92,8 +92,9 @@ def test_command_follows_from_the_options(work, command):
 
 
 def test_embedding_of_a_share_of_the_table(work, command):
-    output, _ = dry_run(command, work, "--embedding", "alone_share", "--share", "0.6", "--tie", "decoder", "--cpu")
-    assert "--arch lstm_lm_alone --alone-share 0.6 --tie-embeddings decoder" in output
+    flags = ("--embedding", "alone_share", "--share", "0.6", "--tie", "decoder", "--bits", "8", "--cpu")
+    output, _ = dry_run(command, work, *flags)
+    assert "--arch lstm_lm_alone --alone-share 0.6 --embedding-bits 8 --tie-embeddings decoder" in output
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         "alone_binary": {"inter_dim": 99},
         "alone_real": {"inter_dim": 99},
         "alone_share": {"share": 0.25},
+        "codes": {"share": 0.25},
+        "tensor_product": {"share": 0.25},
     }
     commands = {name: recipe.dry_run(embedding=name, **size)[1][0] for name, size in sizes.items()}
     suffix = "_wmt_en_de" if preset == "wmt16" else ""
@@ -97,6 +99,8 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         "conventional": ["--arch", f"transformer_conventional{suffix}"],
         "factorized": ["--arch", f"transformer_factorized{suffix}", "--factorized-dim", "7"],
         "alone_share": ["--arch", f"transformer_alone{suffix}", "--alone-share", "0.25"],
+        "codes": ["--arch", f"transformer_codes{suffix}", "--codes-share", "0.25"],
+        "tensor_product": ["--arch", f"transformer_tensor_product{suffix}", "--tensor-share", "0.25"],
     }
     for kind, dropout in (("binary", "0.15"), ("real", "0.2")):
         own[f"alone_{kind}"] = ["--arch", f"transformer_alone{suffix}", "--alone-filter", kind]
@@ -269,7 +273,7 @@ def test_headline_recipe_knows_its_presets(headlines):
     ("flags", "options", "sentence"),
     [
         ([], {"preset": "wmt16"}, "--preset wmt16, but"),
-        ([], {"embedding": "none"}, "--embedding must be conventional, factorized, alone_binary, alone_real or"),
+        ([], {"embedding": "none"}, "--embedding must be conventional, factorized, alone_binary, alone_real, alone_sh"),
         ([], {"embedding": "alone_share", "share": "half"}, "--share must be a number like 0.5 and not negative, got"),
         ([], {"inter_dim": "0"}, "--inter-dim must be a positive whole number, got '0'"),
         ([], {"embedding": "factorized", "factorized_dim": "x"}, "--factorized-dim must be a positive whole number"),

@@ -12,7 +12,11 @@ from fairseq_alone.models.families import FAMILIES
 #: Every kind of embedding: a new family takes part in the tests without being named in them.
 KINDS = list(FAMILIES)
 #: Flags of those whose default size is too large for small models.
-SIZES = {"alone": ["--alone-inter-dim=12"], "factorized": ["--factorized-dim=3"]}
+SIZES = {
+    "alone": ["--alone-inter-dim=12"],
+    "factorized": ["--factorized-dim=3"],
+    "tensor_product": ["--tensor-rank=3"],
+}
 
 
 def dictionary(size=50):
