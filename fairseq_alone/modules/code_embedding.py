@@ -13,6 +13,19 @@ from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.filters import FilterSettings, unique_codes
 from fairseq_alone.modules.free_rows import FreeRows, check_free_rows
 
+# Checkpoints depend on this number: it must never change.
+_STEP = 1.25
+
+
+def _narrow_gain(width: int, embedding_dim: int) -> float:
+    """g of narrow rows, see :class:`~fairseq_alone.modules.free_rows.Band`.
+
+    With g = (d / D_e) ** 0.5 a step of Adam moves a row's vector as far, in length, as it moves that of a table's row.
+    Rows that begin with learned vectors need no longer steps: they lose what they know, and jump about at the end of a
+    training (``benchmarks/corpus``).
+    """
+    return _STEP * (width / embedding_dim) ** 0.5
+
 
 class CodeEmbedding(ComputedEmbedding):
     """The embedding ``e_w = sum_m C_m[code(w, m)]`` (their equation 1): M codebooks of c trained vectors each.
@@ -75,7 +88,7 @@ class CodeEmbedding(ComputedEmbedding):
         #: A sentence while the random codes must not be used, until others are set or loaded.
         self.awaited_codes: str | None = None
         self.codebooks = nn.Parameter(torch.empty(num_codebooks * codebook_size, embedding_dim))
-        self.free = FreeRows(free_rows, embedding_dim, padding_idx)
+        self.free = FreeRows(free_rows, embedding_dim, padding_idx, _narrow_gain)
         self.reset_parameters()
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """Words that have a trained vector of their own in place of a computed one: the first of the vocabulary."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fairseq_alone.errors import SettingError
 from fairseq_alone.modules.low_rank import low_rank
 
-# g and p of :class:`Band`. Checkpoints depend on these numbers: they must never change.
+# g (unless it is given) and p of :class:`Band`. Checkpoints depend on these numbers: they must never change.
 _GAIN = 2.0
 _PACE = 3.0
 
@@ -34,19 +34,32 @@ class FreeRows(nn.Module):
         bands: for each band the number of its words, at least 1, and the width of their rows, from 1 to D_e.
         embedding_dim: D_e.
         padding_idx: the word that has no row, or None.
+        narrow_gain: g of narrow rows, from their width and D_e; None is 2 for any.
 
     Raises:
         SettingError: a band is empty, or its width is outside its range.
     """
 
-    def __init__(self, bands: Sequence[tuple[int, int]], embedding_dim: int, padding_idx: int | None):
+    def __init__(
+        self,
+        bands: Sequence[tuple[int, int]],
+        embedding_dim: int,
+        padding_idx: int | None,
+        narrow_gain: Callable[[int, int], float] | None = None,
+    ):
         super().__init__()
         for num_rows, width in bands:
             if num_rows < 1:
                 raise SettingError("free_rows", f"must be at least 1 in each band, got {num_rows}")
             if not 1 <= width <= embedding_dim:
                 raise SettingError("free_rows", f"must have a width from 1 to {embedding_dim}, got {width}")
-        modules = nn.ModuleList(Band(num_rows, width, embedding_dim) for num_rows, width in bands)
+        gains = [
+            _GAIN if narrow_gain is None or width == embedding_dim else narrow_gain(width, embedding_dim)
+            for _, width in bands
+        ]
+        modules = nn.ModuleList(
+            Band(num_rows, width, embedding_dim, gain) for (num_rows, width), gain in zip(bands, gains, strict=True)
+        )
         self.bands = cast(Sequence[Band], modules)
         self.num_rows = sum(num_rows for num_rows, _ in bands)
         # Padding takes no row if it would stand among them; all words behind it move up by one.
@@ -158,11 +171,13 @@ class Band(nn.Module):
         num_rows: n.
         width: d.
         embedding_dim: D_e.
+        gain: g.
     """
 
-    def __init__(self, num_rows: int, width: int, embedding_dim: int):
+    def __init__(self, num_rows: int, width: int, embedding_dim: int, gain: float = _GAIN):
         super().__init__()
         self.num_rows = num_rows
+        self.gain = gain
         self.embedding_dim = embedding_dim
         self.rows = nn.Parameter(torch.empty(num_rows, width))
         self.projection = nn.Parameter(torch.empty(width, embedding_dim)) if width < embedding_dim else None
@@ -170,7 +185,7 @@ class Band(nn.Module):
     @property
     def scale(self) -> float:
         """The factor between ``A B``, or A without a projection, and the vectors."""
-        return _GAIN if self.projection is None else _GAIN * _PACE * self.embedding_dim**0.5 / self.rows.size(1)
+        return self.gain if self.projection is None else self.gain * _PACE * self.embedding_dim**0.5 / self.rows.size(1)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

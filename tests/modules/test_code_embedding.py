@@ -122,3 +122,16 @@ def test_gradients_of_rows_and_codebooks(bands):
         return torch.func.functional_call(embedding, dict(zip(names, values, strict=True)), torch.tensor([3, 1, 0, 3]))
 
     assert torch.autograd.gradcheck(look_up, [value.detach().requires_grad_() for value in embedding.parameters()])
+
+
+def test_a_step_of_a_narrow_row_is_about_as_long_as_that_of_a_tables_row():
+    """One value of a row changed by s moves the vector by 1.25 s (D_e / d) ** 0.5, so that all d of them move it by
+    1.25 s D_e ** 0.5 (the directions are orthogonal); a table's row moves by s D_e ** 0.5."""
+    for width in (4, 16, 60):
+        embedding = CodeEmbedding(40, 64, 1, num_codebooks=2, codebook_size=8, free_rows=[(4, 64), (30, width)])
+        before = embedding.matrix().detach().clone()
+        with torch.no_grad():
+            embedding.free.bands[1].rows[0] += 0.01
+        moved = (embedding.matrix() - before).norm(dim=1)
+        assert moved[5].item() == pytest.approx(1.25 * 0.01 * 64**0.5, rel=1e-4)
+        assert moved.count_nonzero() == 1
