@@ -3,11 +3,15 @@
 import warnings
 
 import numpy as np
+from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 # Rounds of k-means. More change next to no code.
 _ROUNDS = 50
+
+# Of choosing codes again. More gain little.
+_TURNS = 4
 
 
 def residual_codes(
@@ -16,7 +20,7 @@ def residual_codes(
     """Codes whose sums of codebook vectors come near to given vectors.
 
     The first codebook has the centres of clusters of the vectors, the next those of what the first leaves, and so on.
-    At the end all codebooks are fitted together, by least squares.
+    Then, in turns, all codebooks are fitted together by least squares, and all words choose again.
 
     Args:
         vectors: (V, D), float32.
@@ -39,23 +43,45 @@ def residual_codes(
         left = left - clusters.cluster_centers_[nearest].astype(np.float32)
         codes.append(nearest)
     found = np.stack(codes, axis=1).astype(np.int32)
-    return found, codebooks_for(found, vectors, weights, codebook_size)
+    codebooks = codebooks_for(found, vectors, weights, codebook_size)
+    for _ in range(_TURNS):
+        found = _chosen_again(found, codebooks, vectors)
+        codebooks = codebooks_for(found, vectors, weights, codebook_size)
+    return found, codebooks
 
 
 def codebooks_for(codes: np.ndarray, vectors: np.ndarray, weights: np.ndarray, codebook_size: int) -> np.ndarray:
     """The codebooks (M, c, D), float32, with which given codes come nearest to given vectors, by least squares."""
-    size, num_codebooks = codebook_size, codes.shape[1]
-    columns = (codes + np.arange(num_codebooks) * size).astype(np.int64)  # (V, M)
-    total = num_codebooks * size
-    products = np.zeros((total, total))
-    target = np.zeros((total, vectors.shape[1]))
-    for first in range(num_codebooks):
-        np.add.at(target, columns[:, first], vectors * weights[:, None])
-        for second in range(num_codebooks):
-            np.add.at(products, (columns[:, first], columns[:, second]), weights)
+    num_codebooks = codes.shape[1]
+    choices = _choices(codes, codebook_size)
+    weighted = choices.T.multiply(weights).tocsr()
+    products = (weighted @ choices).toarray()
     # A shift between two codebooks changes no sum, so the system has no single solution: take the shortest.
-    products[np.diag_indices(total)] += 1e-6 * max(weights.sum() / size, 1e-12)
-    return np.linalg.solve(products, target).reshape(num_codebooks, size, -1).astype(np.float32)
+    products[np.diag_indices(len(products))] += 1e-6 * max(weights.sum() / codebook_size, 1e-12)
+    found = np.linalg.solve(products, weighted @ vectors.astype(np.float64))
+    return found.reshape(num_codebooks, codebook_size, -1).astype(np.float32)
+
+
+def _choices(codes: np.ndarray, codebook_size: int) -> sparse.csr_array:
+    """(V, M * c): one where a word has a vector of a codebook, so that this times the codebooks is the sums."""
+    words, num_codebooks = codes.shape
+    columns = (codes + np.arange(num_codebooks) * codebook_size).ravel()
+    rows = np.repeat(np.arange(words), num_codebooks)
+    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(words, num_codebooks * codebook_size))
+
+
+def _chosen_again(codes: np.ndarray, codebooks: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """For one codebook after another, the vector that is nearest to what all the others leave; (V, M)."""
+    num_codebooks, size, dim = codebooks.shape
+    codes = codes.copy()
+    left = vectors - (_choices(codes, size) @ codebooks.reshape(-1, dim)).astype(np.float32)
+    for number in range(num_codebooks):
+        book = codebooks[number]
+        left += book[codes[:, number]]
+        # ||x - b||^2 without ||x||^2, which is the same for all b.
+        codes[:, number] = ((book**2).sum(1) - 2 * left @ book.T).argmin(1)
+        left -= book[codes[:, number]]
+    return codes
 
 
 def made_unique(codes: np.ndarray, vectors: np.ndarray, codebooks: np.ndarray, seed: int) -> np.ndarray:

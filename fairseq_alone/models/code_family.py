@@ -19,6 +19,7 @@ from fairseq_alone.models.family_flags import flag
 from fairseq_alone.models.word_order import warn_unless_sorted
 from fairseq_alone.modules import CodeEmbedding
 from fairseq_alone.modules.code_budget import CodeBudget
+from fairseq_alone.modules.fit import chances_of
 
 # Of the first centres of clusters.
 _SEED = 1
@@ -91,6 +92,14 @@ class CodeFamily(EmbeddingFamily):
         return {"codes_share": share}
 
     @classmethod
+    def flags_of_compression(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
+        """Many small codebooks, and wide rows for the most frequent words."""
+        budget = CodeBudget.of_trained(share, num_embeddings, embed_dim)
+        rows = ",".join(str(words) for words, _ in budget.free_rows)
+        sizes = {"codes_num_codebooks": budget.num_codebooks, "codes_codebook_size": budget.codebook_size}
+        return {**sizes, "codes_free_rows": rows}
+
+    @classmethod
     def start_from(cls, embedding: CodeEmbedding, vectors: Tensor, weights: Tensor) -> None:
         """Rows take the nearest vectors of their width; codes and codebooks come from what the rows leave.
 
@@ -101,21 +110,24 @@ class CodeFamily(EmbeddingFamily):
         """
         if embedding.awaited_codes is not None:
             raise UserError(embedding.awaited_codes)
+        # Half of the weight of their frequency, so that rare words count, too.
+        weights = chances_of(weights)
         embedding.free.start_from(vectors, weights)
         with torch.no_grad():
             embedding.codebooks.zero_()
             left = (vectors - embedding.matrix()).numpy()
-        counts = weights.numpy().astype(float)
+        shares = weights.double().numpy()
+        # Words with a wide row have no use for codes.
+        shares[embedding.wide_words.numpy()] = 0.0
         size = embedding.codebook_size
         if embedding.codes_are_given:
-            codebooks = codebooks_for(embedding.codes.numpy(), left, counts, size)
+            codebooks = codebooks_for(embedding.codes.numpy(), left, shares, size)
         else:
-            codes, codebooks = residual_codes(left, counts, embedding.num_codebooks, size, _SEED)
+            codes, codebooks = residual_codes(left, shares, embedding.num_codebooks, size, _SEED)
             if not embedding.free.num_rows:
                 codes = made_unique(codes, left, codebooks, _SEED)
             embedding.set_codes(torch.from_numpy(codes))
-        with torch.no_grad():
-            embedding.codebooks.copy_(torch.from_numpy(codebooks).flatten(0, 1))
+        embedding.set_codebooks(torch.from_numpy(codebooks))
 
     @classmethod
     def module_settings(cls, embedding: CodeEmbedding) -> dict[str, Any]:

@@ -12,6 +12,11 @@ _CODE_VALUES = 0.35  # of all values, at most, in codebooks
 _WIDE_VALUES = 0.25  # of the rest, in rows of width D_e for the most frequent words
 _LARGEST_SHARE = 0.75
 
+# For a trained table: words with a wide row, the most of all values that these take, and the size of codebooks.
+_WIDE_WORDS = 1 / 16
+_MOST_WIDE_VALUES = 0.4
+_SMALL_CODEBOOK = 16
+
 
 @dataclass(frozen=True)
 class CodeBudget:
@@ -64,3 +69,32 @@ class CodeBudget:
                 break
             wide, narrow = wide + 1, narrow - 1
         return cls(_NUM_CODEBOOKS, size, [(wide, embedding_dim), (narrow, width)])
+
+    @classmethod
+    def of_trained(cls, share: float, num_embeddings: int, embedding_dim: int) -> "CodeBudget":
+        """The same for an embedding that takes over a trained table.
+
+        The table tells which words have what in common, so many small codebooks say more than narrow rows do; see
+        ``docs/compress.md``.
+
+        Args:
+            share: greater than 0, at most 0.75.
+            num_embeddings: vocabulary size V, padding included.
+            embedding_dim: D_e.
+
+        Returns:
+            Codebooks of 16 vectors and one band of wide rows; at most ``share * V * D_e`` values.
+
+        Raises:
+            SettingError: the share is outside its range, or too small for V and D_e.
+        """
+        if not 0.0 < share <= _LARGEST_SHARE:
+            raise SettingError("share", f"must be greater than 0 and at most {_LARGEST_SHARE}, got {share}")
+        rows = int(share * num_embeddings)  # as many values as this many rows of D_e
+        wide = min(int(_WIDE_WORDS * num_embeddings), int(_MOST_WIDE_VALUES * rows))
+        books = (rows - wide) // _SMALL_CODEBOOK
+        if wide < 1 or books < 1 or _SMALL_CODEBOOK ** min(books, 64) < num_embeddings:
+            raise SettingError(
+                "share", f"is too small for {num_embeddings} words and vectors of {embedding_dim} values, got {share}"
+            )
+        return cls(books, _SMALL_CODEBOOK, [(wide, embedding_dim)])

@@ -94,8 +94,29 @@ class CodeEmbedding(ComputedEmbedding):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw the codebooks and the rows from PyTorch's global generator."""
-        self.codebooks.normal_(std=(self.embedding_dim * self.num_codebooks) ** -0.5)
+        self.codebooks.normal_(std=(self.embedding_dim * self.num_codebooks) ** -0.5 / self.scale)
         self.free.reset_parameters()
+
+    @property
+    def scale(self) -> float:
+        """The factor between the codebooks and what words add up of them.
+
+        With rows it is ``M ** -0.5``: a step of Adam then moves a word's sum as far as it moves a table's row, however
+        many codebooks there are. Without, the codebooks are the vectors themselves, as in the paper.
+        """
+        return self.num_codebooks**-0.5 if self.free.num_rows else 1.0
+
+    @torch.no_grad()
+    def set_codebooks(self, codebooks: Tensor) -> None:
+        """Begin with given codebook vectors, (M, c, D_e)."""
+        self.codebooks.copy_(codebooks.flatten(0, 1) / self.scale)
+
+    @property
+    def wide_words(self) -> Tensor:
+        """Words with a row of width D_e, which takes the place of the sum: their numbers, (K,), int64."""
+        bands = zip(self.free.bands, [0, *self.free.band_ends], self.free.band_ends, strict=False)
+        words = [torch.arange(start, stop) for band, start, stop in bands if band.projection is None]
+        return torch.cat([*words, torch.arange(0)])
 
     def set_codes(self, codes: Tensor) -> None:
         """Give the words codes that were found elsewhere, for example by clustering word vectors.
@@ -145,4 +166,5 @@ class CodeEmbedding(ComputedEmbedding):
 
     def _sums(self, ids: Tensor) -> Tensor:
         first = torch.arange(self.num_codebooks, device=ids.device) * self.codebook_size  # of each codebook
-        return F.embedding_bag(self.codes[ids].long() + first, self.codebooks, mode="sum")  # (N, M) -> (N, D_e)
+        sums = F.embedding_bag(self.codes[ids].long() + first, self.codebooks, mode="sum")  # (N, M) -> (N, D_e)
+        return sums * self.scale if self.scale != 1.0 else sums

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fairseq_alone.corpus.codes import codebooks_for, made_unique, residual_codes
+from fairseq_alone.corpus import codes as codes_module
+from fairseq_alone.corpus.codes import _chosen_again, codebooks_for, made_unique, residual_codes
 
 
 @pytest.fixture
@@ -121,3 +122,25 @@ def test_made_unique_keeps_what_is_unique(points):
 def test_too_few_codes():
     with pytest.raises(ValueError, match="cannot tell 5 words apart"):
         made_unique(np.zeros((5, 2), int), np.zeros((5, 1)), np.zeros((2, 2, 1)), seed=1)
+
+
+def test_choosing_again_takes_the_nearest_vector_of_each_codebook_in_turn():
+    """Against a plain loop over words and codebooks."""
+    generator = np.random.default_rng(3)
+    vectors, codebooks = generator.normal(size=(20, 4)).astype(np.float32), generator.normal(size=(3, 5, 4))
+    codebooks = codebooks.astype(np.float32)
+    codes = generator.integers(0, 5, (20, 3))
+    expected = codes.copy()
+    for number in range(3):
+        for word in range(20):
+            others = sum(codebooks[m][expected[word, m]] for m in range(3) if m != number)
+            expected[word, number] = np.square(vectors[word] - others - codebooks[number]).sum(1).argmin()
+    np.testing.assert_array_equal(_chosen_again(codes, codebooks, vectors), expected)
+    assert (codes != expected).any()
+
+
+def test_turns_of_choosing_and_fitting_bring_the_sums_nearer(points, monkeypatch):
+    vectors, weights = points
+    after = error(*residual_codes(vectors, weights, 3, 4, seed=1), vectors, weights)
+    monkeypatch.setattr(codes_module, "_TURNS", 0)
+    assert after < 0.97 * error(*residual_codes(vectors, weights, 3, 4, seed=1), vectors, weights)

@@ -47,11 +47,37 @@ def test_sizes_of_multi30k():
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 0.76, float("nan")])
-def test_shares_out_of_range(share):
+@pytest.mark.parametrize("budget", [CodeBudget.of_share, CodeBudget.of_trained])
+def test_shares_out_of_range(share, budget):
     with pytest.raises(SettingError, match="share must be greater than 0 and at most 0.75"):
-        CodeBudget.of_share(share, 1000, 64)
+        budget(share, 1000, 64)
 
 
-def test_too_small_a_share():
+@pytest.mark.parametrize("budget", [CodeBudget.of_share, CodeBudget.of_trained])
+def test_too_small_a_share(budget):
     with pytest.raises(SettingError, match="share is too small for 100 words and vectors of 64 values, got 0.05"):
-        CodeBudget.of_share(0.05, 100, 64)
+        budget(0.05, 100, 64)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_budgets_for_trained_tables_can_be_built_and_are_no_larger_than_the_share(share):
+    accepted = 0
+    for words, dim in SIZES:
+        try:
+            budget = CodeBudget.of_trained(share, words, dim)
+        except SettingError:
+            continue
+        accepted += 1
+        ((wide, full),) = budget.free_rows
+        assert full == dim
+        assert wide <= words / 16
+        values = budget.num_codebooks * budget.codebook_size * dim + wide * dim
+        assert share * words * dim - 17 * dim <= values <= share * words * dim, (words, dim)
+        assert budget.codebook_size**budget.num_codebooks >= words
+    assert accepted >= 3
+
+
+def test_budget_of_a_trained_table_of_multi30k():
+    """By hand: 1,990 rows' worth of values, of which 497 are wide rows; (1990 - 497) // 16 codebooks."""
+    budget = CodeBudget.of_trained(0.25, 7960, 128)
+    assert (budget.num_codebooks, budget.codebook_size, budget.free_rows) == (93, 16, [(497, 128)])

@@ -91,7 +91,7 @@ BANDS = {"wide": [(3, 4)], "narrow": [(5, 2)], "both": [(2, 4), (2, 3)]}
 def test_a_wide_row_replaces_the_sum_and_a_narrow_one_is_added(bands, padding_idx):
     embedding = CodeEmbedding(6, 4, padding_idx, num_codebooks=3, codebook_size=2, free_rows=bands)
     embedding.set_codes(CODES)
-    books = embedding.codebooks.view(3, 2, 4)
+    books = embedding.codebooks.view(3, 2, 4) * 3**-0.5  # so with rows; alone they have no factor
     sums = [sum(books[m, code] for m, code in enumerate(row)) for row in CODES.tolist()]
     words = [word for word in range(6) if word != padding_idx]
     rows = [(band, row) for band in embedding.free.bands for row in band.rows]
@@ -135,3 +135,30 @@ def test_a_step_of_a_narrow_row_is_about_as_long_as_that_of_a_tables_row():
         moved = (embedding.matrix() - before).norm(dim=1)
         assert moved[5].item() == pytest.approx(1.25 * 0.01 * 64**0.5, rel=1e-4)
         assert moved.count_nonzero() == 1
+
+
+def test_wide_words_are_those_whose_row_replaces_the_sum():
+    embedding = CodeEmbedding(9, 4, 1, num_codebooks=2, codebook_size=4, free_rows=[(2, 4), (3, 2), (1, 4)])
+    assert embedding.wide_words.tolist() == [0, 1, 2, 6]  # padding moves all behind it up by one
+    before = embedding.matrix().detach().clone()
+    with torch.no_grad():
+        embedding.codebooks.add_(1.0)
+    changed = (embedding.matrix() != before).any(1)
+    assert changed.nonzero().flatten().tolist() == [3, 4, 5, 7, 8]
+    assert small(free_rows=[]).wide_words.tolist() == []
+
+
+def test_given_codebooks_are_what_words_add_up():
+    codebooks = torch.randn(3, 2, 4)
+    for bands in ([], [(1, 4)]):
+        embedding = CodeEmbedding(6, 4, None, num_codebooks=3, codebook_size=2, free_rows=bands)
+        embedding.set_codes(CODES)
+        embedding.set_codebooks(codebooks)
+        expected = sum(codebooks[m, CODES[5, m]] for m in range(3))
+        torch.testing.assert_close(embedding.matrix()[5], expected)
+
+
+def test_initial_values_do_not_depend_on_the_factor():
+    for bands in ([], [(10, 64)]):
+        embedding = CodeEmbedding(3000, 64, 1, num_codebooks=16, codebook_size=64, free_rows=bands)
+        assert embedding.matrix()[20:].std().item() == pytest.approx(64**-0.5, rel=0.05)
