@@ -74,7 +74,7 @@ class CodeFamily(EmbeddingFamily):
                     raise SettingError(name, "follows from --codes-share; give one of the two")
             budget = CodeBudget.of_share(args.codes_share, num_embeddings, embed_dim)
             books, size, rows = budget.num_codebooks, budget.codebook_size, budget.free_rows
-        return CodeEmbedding(
+        embedding = CodeEmbedding(
             num_embeddings,
             embed_dim,
             padding_idx,
@@ -84,6 +84,8 @@ class CodeFamily(EmbeddingFamily):
             stream=stream,
             free_rows=rows,
         )
+        embedding.rebuild = "update"
+        return embedding
 
     @classmethod
     def flags_of_share(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:

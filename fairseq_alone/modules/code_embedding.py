@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError, UserError
+from fairseq_alone.modules.code_sums import CodeSums
 from fairseq_alone.modules.codes import check_codes, code_type
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.filters import FilterSettings, unique_codes
@@ -89,6 +90,7 @@ class CodeEmbedding(ComputedEmbedding):
         self.awaited_codes: str | None = None
         self.codebooks = nn.Parameter(torch.empty(num_codebooks * codebook_size, embedding_dim))
         self.free = FreeRows(free_rows, embedding_dim, padding_idx, _narrow_gain)
+        self._sums: CodeSums | None = None
         self.reset_parameters()
 
     @torch.no_grad()
@@ -159,12 +161,31 @@ class CodeEmbedding(ComputedEmbedding):
         """
         if self.awaited_codes is not None:
             raise UserError(self.awaited_codes)
-        vectors = self._sums(ids)
+        return self._with_rows(F.embedding_bag(self._vectors_of(ids), self.codebooks, mode="sum"), ids)
+
+    def build_matrix(self) -> Tensor:
+        """All vectors, (V, D_e), differentiable. Raises UserError: other codes are awaited."""
+        if self.awaited_codes is not None:
+            raise UserError(self.awaited_codes)
+        if self._sums is None:
+            self._sums = CodeSums(self._vectors_of(self._all_ids()), len(self.codebooks))
+        return self._with_rows(self._sums(self.codebooks), self._all_ids())
+
+    def _vectors_of(self, ids: Tensor) -> Tensor:
+        """The numbers of the codebook vectors that words add up, (N, M)."""
+        first = torch.arange(self.num_codebooks, device=ids.device) * self.codebook_size  # of each codebook
+        return self.codes[ids].long() + first
+
+    def _with_rows(self, sums: Tensor, ids: Tensor) -> Tensor:
+        vectors = sums * self.scale if self.scale != 1.0 else sums
         if self.padding_idx is not None:
             vectors = vectors * (ids != self.padding_idx).unsqueeze(1)
         return self.free.add(vectors, ids)
 
-    def _sums(self, ids: Tensor) -> Tensor:
-        first = torch.arange(self.num_codebooks, device=ids.device) * self.codebook_size  # of each codebook
-        sums = F.embedding_bag(self.codes[ids].long() + first, self.codebooks, mode="sum")  # (N, M) -> (N, D_e)
-        return sums * self.scale if self.scale != 1.0 else sums
+    def _forget_matrices(self) -> None:
+        super()._forget_matrices()
+        # Codes are given, loaded and moved wherever matrices are forgotten.
+        self._sums = None
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_sums": None}

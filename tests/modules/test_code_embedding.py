@@ -1,5 +1,7 @@
 """Compositional codes against sums by hand."""
 
+import copy
+
 import pytest
 import torch
 
@@ -162,3 +164,33 @@ def test_initial_values_do_not_depend_on_the_factor():
     for bands in ([], [(10, 64)]):
         embedding = CodeEmbedding(3000, 64, 1, num_codebooks=16, codebook_size=64, free_rows=bands)
         assert embedding.matrix()[20:].std().item() == pytest.approx(64**-0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("bands", BANDS.values(), ids=BANDS)
+def test_the_whole_matrix_and_its_gradient_are_those_of_look_ups(bands):
+    embedding = CodeEmbedding(50, 6, 1, num_codebooks=5, codebook_size=7, free_rows=bands).double()
+    embedding.codes[:, 2] = 3  # of one codebook, all but one vector are used by no word
+    factors = torch.randn(50, 6, dtype=torch.float64)
+    parameters = list(embedding.parameters())
+    looked_up = torch.autograd.grad((embedding.compute(torch.arange(50)) * factors).sum(), parameters)
+    torch.testing.assert_close(embedding.matrix(), embedding.compute(torch.arange(50)))
+    torch.testing.assert_close(torch.autograd.grad((embedding.matrix() * factors).sum(), parameters), looked_up)
+
+
+@pytest.mark.parametrize("change", ["set", "load", "replace"])
+def test_the_matrix_follows_codes_that_change(change):
+    embedding, other = small(free_rows=[]), small(free_rows=[])
+    embedding.matrix()  # keeps which words use a vector
+    codes = (embedding.codes.long() + 1) % embedding.codebook_size
+    other.load_state_dict(embedding.state_dict())
+    other.set_codes(codes)
+    if change == "set":
+        embedding.set_codes(codes)
+    elif change == "load":
+        embedding.load_state_dict(other.state_dict())
+    else:
+        embedding.codes.data.copy_(codes)
+        embedding.values_were_replaced()
+    ids = torch.arange(embedding.num_embeddings)
+    torch.testing.assert_close(embedding.matrix(), other.compute(ids))
+    torch.testing.assert_close(copy.deepcopy(embedding).matrix(), other.compute(ids))
