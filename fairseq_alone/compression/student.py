@@ -93,7 +93,7 @@ def share_settings(teacher: TrainedModel, family: type[EmbeddingFamily], share: 
     """
     rows, dim = matrix_of(teacher.model.decoder.embed_tokens).shape
     try:
-        return family.flags_of_compression(share, rows, dim)
+        return family.flags_of_share(share, rows, dim)
     except SettingError as error:
         raise UserError(f"--share {share} with --family {family.name}: {error.setting} {error.problem}") from error
 

@@ -20,6 +20,8 @@ def residual_codes(
     """Codes whose sums of codebook vectors come near to given vectors.
 
     The first codebook has the centres of clusters of the vectors, the next those of what the first leaves, and so on.
+    Clusters go by direction alone: what is left of vectors differs in length, and by distance the longest few would
+    be clusters of their own, all others one.
     Then, in turns, all codebooks are fitted together by least squares, and all words choose again.
 
     Args:
@@ -35,12 +37,14 @@ def residual_codes(
     left, codes = vectors.astype(np.float32), []
     for number in range(num_codebooks):
         clusters = KMeans(min(codebook_size, len(left)), n_init=1, max_iter=_ROUNDS, random_state=seed + number)
+        lengths = np.linalg.norm(left, axis=1, keepdims=True)
+        directions = left / np.where(lengths > 0, lengths, 1)
         with warnings.catch_warnings():
             # Where nothing is left of some words, there are fewer clusters: all is well.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            clusters.fit(left, sample_weight=weights)
-        nearest = clusters.predict(left)
-        left = left - clusters.cluster_centers_[nearest].astype(np.float32)
+            clusters.fit(directions, sample_weight=weights)
+        nearest = clusters.predict(directions)
+        left = left - _centers(left, nearest, weights, codebook_size)[nearest]
         codes.append(nearest)
     found = np.stack(codes, axis=1).astype(np.int32)
     codebooks = codebooks_for(found, vectors, weights, codebook_size)
@@ -48,6 +52,13 @@ def residual_codes(
         found = _chosen_again(found, codebooks, vectors)
         codebooks = codebooks_for(found, vectors, weights, codebook_size)
     return found, codebooks
+
+
+def _centers(vectors: np.ndarray, clusters: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray:
+    """The weighted mean of each cluster, (c, D) float32; zeros for one that has no weight."""
+    members = sparse.csr_array((weights, (clusters, np.arange(len(vectors)))), shape=(size, len(vectors)))
+    totals = np.asarray(members.sum(1)).reshape(-1, 1)
+    return ((members @ vectors) / np.where(totals > 0, totals, 1)).astype(np.float32)
 
 
 def codebooks_for(codes: np.ndarray, vectors: np.ndarray, weights: np.ndarray, codebook_size: int) -> np.ndarray:

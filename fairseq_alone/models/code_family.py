@@ -94,14 +94,6 @@ class CodeFamily(EmbeddingFamily):
         return {"codes_share": share}
 
     @classmethod
-    def flags_of_compression(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
-        """Many small codebooks, and wide rows for the most frequent words."""
-        budget = CodeBudget.of_trained(share, num_embeddings, embed_dim)
-        rows = ",".join(str(words) for words, _ in budget.free_rows)
-        sizes = {"codes_num_codebooks": budget.num_codebooks, "codes_codebook_size": budget.codebook_size}
-        return {**sizes, "codes_free_rows": rows}
-
-    @classmethod
     def start_from(cls, embedding: CodeEmbedding, vectors: Tensor, weights: Tensor) -> None:
         """Rows take the nearest vectors of their width; codes and codebooks come from what the rows leave.
 

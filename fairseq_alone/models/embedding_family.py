@@ -78,11 +78,6 @@ class EmbeddingFamily:
         raise NotImplementedError
 
     @classmethod
-    def flags_of_compression(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
-        """The same for an embedding that takes over a trained table; by default, what :meth:`flags_of_share` gives."""
-        return cls.flags_of_share(share, num_embeddings, embed_dim)
-
-    @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
         """What an embedding of a checkpoint is: None unless the tensors are those of this family.
 

@@ -179,7 +179,8 @@ def embeddings_of(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _learned(args: Any, task: Any, dim: int, asked: str | None) -> tuple[WordVectors, ...]:
-    settings = getattr(task, "cfg", None)
+    # fairseq's older tasks, language modelling among them, have their settings under another name.
+    settings = getattr(task, "cfg", None) or getattr(task, "args", None)
     data = getattr(settings, "data", None)
     if data is None:
         raise UserError(f"{asked} needs --task translation or language_modeling; give a FILE of vectors")
