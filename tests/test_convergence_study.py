@@ -58,13 +58,30 @@ def command(work, *flags):
     return subprocess.run(words, capture_output=True, text=True, check=False, env=environment(), cwd="/")
 
 
-def test_a_small_study(corpus, tmp_path):
+@pytest.fixture
+def here(study, monkeypatch, capsys):
+    """The same in this process, which has imported all that it needs; for what trains nothing."""
+
+    def run(work, *flags):
+        monkeypatch.setattr(sys, "argv", ["study.py", str(work), "--quiet", "--epochs", "1", *map(str, flags)])
+        capsys.readouterr()
+        try:
+            study.main()
+            status = 0
+        except SystemExit as stopped:
+            status = stopped.code
+        return subprocess.CompletedProcess([], status, *capsys.readouterr())
+
+    return run
+
+
+def test_a_small_study(corpus, tmp_path, here):
     """Two settings, then the scores of one; what is done is not done again."""
     work = tmp_path / "work"
     assert main(["prepare", str(work), str(corpus), "--merges", "60"]) == 0
-    missing = command(work, "--collect", "--settings", "conventional")
+    missing = here(work, "--collect", "--settings", "conventional")
     assert (missing.returncode, "no run is done yet" in missing.stderr) == (2, True)
-    small = command(work, "--settings", "share_half")
+    small = here(work, "--settings", "share_half")
     assert small.returncode == 2
     assert small.stderr.splitlines()[-1].endswith(
         "share_half: share is too small for 48 words and vectors of 128 values, got 0.5: no share does; give the sizes "
@@ -83,7 +100,7 @@ def test_a_small_study(corpus, tmp_path):
         1,
     )
     assert (rows["setting"], rows["vocabulary"], rows["bleu"] >= 0) == ("rows25_half", 48, True)
-    both = command(work, "--collect", "--seeds", 1, 2)
+    both = here(work, "--collect", "--seeds", 1, 2)
     assert [line.split(" | ")[0].strip("| ") for line in both.stdout.splitlines()[2:]] == [
         "conventional",
         "rows25_half",
@@ -92,7 +109,7 @@ def test_a_small_study(corpus, tmp_path):
     record = tmp_path / "record.json"
     other = {**rows, "seed": 2, "perplexities": [rows["perplexities"][0] * 4], "bleu": rows["bleu"] + 1}
     record.write_text(json.dumps([rows, other]))
-    shown = command(tmp_path / "elsewhere", "--collect", "--seeds", 1, 2, "--record", record)
+    shown = here(tmp_path / "elsewhere", "--collect", "--seeds", 1, 2, "--record", record)
     assert shown.returncode == 0, shown.stderr
     (row,) = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.stdout.splitlines()[2:]]
     assert row[3] == "2"
