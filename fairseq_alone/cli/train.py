@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--absolute", action=argparse.BooleanOptionalAction, help="headlines: add the ordinary position encoding"
     )
     parser.add_argument("--max-epoch", metavar="N", help="stop after so many epochs, 0 = no limit")
-    parser.add_argument("--max-update", metavar="N", help="stop after so many updates, 0 = no limit")
+    parser.add_argument(
+        "--max-update", metavar="N", help="stop after so many updates, 0 = no limit; not of a language model"
+    )
     parser.add_argument("--seed", metavar="N", default="1", help="of the initial weights and the order of batches; 1")
     parser.add_argument("--effective-tokens", metavar="N", help="tokens of one update, all workers together")
     parser.add_argument("--max-tokens", metavar="N", help="the most tokens that fit on one worker at a time")
