@@ -40,6 +40,7 @@ def word_vectors(monkeypatch):
     """Word vectors as if learned from training data, the sides apart."""
     monkeypatch.setattr(starting, "_learned", lambda *_: (alike(), alike(seed=2)))
     monkeypatch.setattr(alone_fit, "_UPDATES", 3)
+    torch.manual_seed(1)
 
 
 def started(*flags, task=None):
@@ -105,6 +106,7 @@ def test_words_that_are_alike_share_codes(word_vectors, kind):
 
 def test_values_and_codes_of_given_vectors(tmp_path, monkeypatch):
     monkeypatch.setattr(alone_fit, "_UPDATES", 3)
+    torch.manual_seed(1)
     words, path = alike(), tmp_path / "vectors.txt"
     path.write_text("".join(f"w{i - 4} {' '.join(map(str, words.vectors[i]))}\n" for i in range(4, 50)))
     model = started(*TIED, "--alone-codes=corpus", f"--embedding-init={path}")
