@@ -10,7 +10,10 @@ from fairseq_alone.errors import UserError
 
 
 def require_writable(flag: str, path: str | None) -> None:
-    """Raise UserError, which names the flag, when ``path`` is a folder or its folder is not there. None is no file."""
+    """Raise UserError, which names the flag, when no file can be written at ``path``. None is no file.
+
+    A file is made beside it and removed again: what a folder's mode says does not count for everybody and everywhere.
+    """
     if path is None:
         return
     folder = os.path.dirname(os.path.abspath(path))
@@ -18,6 +21,26 @@ def require_writable(flag: str, path: str | None) -> None:
         raise UserError(f"{flag} {path}: is a folder")
     if not os.path.isdir(folder):
         raise UserError(f"{flag} {path}: there is no folder {folder}")
+    _require_open(flag, path, folder, f".{os.path.basename(path)}.")
+
+
+def require_folder(flag: str, path: str) -> None:
+    """Raise UserError, which names the flag, when ``path`` is no folder to write into and none can be made there."""
+    folder = os.path.abspath(path)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise UserError(f"{flag} {path}: {folder} is no folder")
+    _require_open(flag, path, folder)
+
+
+def _require_open(flag: str, path: str, folder: str, prefix: str = ".") -> None:
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".part")
+    except OSError as error:
+        raise UserError(f"{flag} {path}: no file can be made in {folder} ({error.strerror})") from error
+    os.close(handle)
+    os.remove(temporary)
 
 
 def require_apart(outputs: Iterable[tuple[str, str | None]], inputs: Iterable[str | None]) -> None:

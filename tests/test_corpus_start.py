@@ -7,6 +7,7 @@ import pytest
 import torch
 from fairseq_commands import (
     assert_same_parameters,
+    fairseq,
     generate,
     hypotheses,
     one_sentence,
@@ -20,6 +21,8 @@ from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.corpus.binarized import read_corpus
 from fairseq_alone.corpus.learning import learn
 from fairseq_alone.corpus.vectors import VectorSettings, standardized
+from fairseq_alone.export.stock import matrix_of
+from fairseq_alone.inference.checkpoint_source import read_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +31,7 @@ TABLE = ["--tie-embeddings", "all", "--embedding-init", "corpus"]
 # So small a step that the checkpoint still has the start.
 STILL = ["--lr", 1e-9, "--max-update", 1]
 CODES = ["--codes-num-codebooks", 2, "--codes-codebook-size", 8, "--codes-free-rows", "4,39x3"]
+TRANSFORMER = ["--decoder-ffn-embed-dim", 16, "--decoder-attention-heads", 2]
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +162,35 @@ def test_separate_dictionaries_and_some_lines(corpus, tmp_path):
     ):
         wanted = torch.from_numpy(standardized(words.vectors, 0.25, 1))
         torch.testing.assert_close(found[name][4:], wanted[4:], rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def language(corpus, tmp_path_factory):
+    """One side of the data, for language models."""
+    folder = tmp_path_factory.mktemp("language") / "bin"
+    prefixes = [flag for split in ("train", "valid") for flag in (f"--{split}pref", corpus / f"{split}.en")]
+    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arch", "own"),
+    [
+        ("lstm_lm_conventional", []),
+        ("transformer_lm_codes", [*CODES, "--codes-free-rows", 8, *TRANSFORMER]),
+    ],
+)
+def test_language_models(arch, own, language, tmp_path):
+    flags = ["--task", "language_modeling", "--tokens-per-sample", 12, "--batch-size", 8, "--cpu", "--num-workers", 0]
+    flags += ["--decoder-embed-dim", 16, "--decoder-layers", 1, "--optimizer", "adam", "--no-epoch-checkpoints"]
+    flags += ["--required-batch-size-multiple", 1, "--user-dir", "fairseq_alone", "--arch", arch, *own]
+    done = fairseq("train", language, *flags, *TABLE, *STILL, "--save-dir", tmp_path)
+    assert log(done).count(STARTED) == 1
+    assert len(kept(language)) == 1
+    (words,) = learn(read_corpus(str(language)), VectorSettings(16))
+    wanted = torch.from_numpy(standardized(words.vectors, 0.25, 1))
+    model = read_checkpoint(str(tmp_path / "checkpoint_last.pt"), str(language)).model
+    found = matrix_of(model.decoder.embed_tokens)
+    # Of codes, the first words have rows of their own.
+    exact = slice(4, 8 if own else None)
+    torch.testing.assert_close(found[exact], wanted[exact], rtol=0, atol=1e-6)

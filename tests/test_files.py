@@ -5,6 +5,8 @@ import shlex
 import pytest
 
 from fairseq_alone.cli import main
+from fairseq_alone.errors import UserError
+from fairseq_alone.files import require_folder, require_writable
 
 # Flags of each command with files of the folder below; the last word is the output that would take a file's place.
 LOST = (
@@ -43,3 +45,22 @@ def test_no_output_takes_the_place_of_another_file(tmp_path, monkeypatch, capsys
     *_, flag, output = shlex.split(command)
     assert capsys.readouterr().err.endswith(f"error: {flag} {output}: would overwrite an input or another output\n")
     assert {path: path.read_bytes() for path in tmp_path.glob("**/*") if path.is_file()} == before
+
+
+def test_a_folder_in_which_no_file_can_be_made_is_refused(tmp_path):
+    require_writable("--output", str(tmp_path / "new"))
+    require_folder("--output", str(tmp_path / "new" / "newer"))
+    assert list(tmp_path.iterdir()) == []
+    # Not even root can make a file there.
+    for require, path, folder in (
+        (require_writable, "/proc/new", "/proc"),
+        (require_folder, "/proc/new/newer", "/proc"),
+        (require_writable, str(tmp_path / ("x" * 255)), str(tmp_path)),
+    ):
+        with pytest.raises(UserError) as refused:
+            require("--output", path)
+        assert str(refused.value).startswith(f"--output {path}: no file can be made in {folder} (")
+    (tmp_path / "file").touch()
+    for path in ("file", "file/new"):
+        with pytest.raises(UserError, match=f"--output .*/{path}: {tmp_path}/file is no folder"):
+            require_folder("--output", str(tmp_path / path))

@@ -46,8 +46,9 @@ def read_run(path: str) -> dict:
         path: a log, a checkpoint, or a folder with such files; see :func:`~fairseq_alone.cli.trained_run.find_run`.
 
     Returns:
-        ``embedding`` (kind), ``tying``, ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the
-        model without the optimizer's state), ``product_bytes`` (what the model needs as a file of each type, see
+        ``embedding`` (kind, and the bits that it was trained for), ``tying``, ``embedding_parameters``,
+        ``total_parameters``, ``checkpoint_bytes`` (the model without the optimizer's state), ``product_bytes`` (what
+        the model needs as a file of each type, see
         :func:`~fairseq_alone.cli.product_bytes.product_bytes`), ``best_valid_ppl``, ``last_valid_ppl`` (None without
         validation), ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` and, for a
         language model, ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``.
@@ -82,9 +83,10 @@ def _sizes(run: TrainedRun, parameters: int | None) -> dict:
         return {**dict.fromkeys(names), "total_parameters": parameters}
     sizes = describe(run.averaged or run.checkpoints[0])
     settings = sizes["settings"]
-    variant = settings["variant"]
+    kind = f"{settings['embedding']} ({settings['variant']})" if settings["variant"] else settings["embedding"]
+    bits = settings["embedding_bits"]
     return {
-        "embedding": f"{settings['embedding']} ({variant})" if variant else settings["embedding"],
+        "embedding": f"{kind}, {bits} bits" if bits else kind,
         "tying": settings["tying"],
         "embedding_parameters": sizes["parameters"]["embedding"],
         "total_parameters": sizes["parameters"]["total"],

@@ -21,12 +21,7 @@ The embedding is fitted to the trained one, all other tensors are taken over; th
 the trained model as its teacher. An interrupted command goes on when it is given again. docs/compress.md says more.
 """
 
-_NAMES = {
-    "teacher": "the trained model",
-    "start": "with the new embedding",
-    "tuned": "after fine-tuning",
-    "stored": "the same, in {} bits",
-}
+_COMPACT_NOTE = "in {} bits: without the dictionary and the settings of the file, which are about 0.1 MB"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("data", metavar="DATA", help="folder of the binarised data that it is trained on once more")
     parser.add_argument(
-        "--family", metavar="NAME", required=True, help="of the new embedding: codes, alone, factorized"
+        "--family",
+        metavar="NAME",
+        required=True,
+        help="of the new embedding: conventional (share 1), factorized, alone, codes or tensor_product",
     )
     parser.add_argument(
         "--share", metavar="S", type=float, required=True, help="size of the new embedding, the table's = 1"
@@ -149,14 +147,23 @@ def _finetuning(args: argparse.Namespace) -> Any:
 
 
 def _printed(found: dict[str, Any], bits: int | None) -> str:
+    from fairseq_alone.compression.compress import MODELS
+
     models = found["models"]
     scored = any("bleu" in model for model in models.values())
     rows = [["", "valid. perplexity", *(["BLEU"] if scored else []), "embedding, bytes", "model, bytes"]]
     for name, model in models.items():
         bleu = [f"{model['bleu']:.2f}" if "bleu" in model else ""] if scored else []
         sizes = [f"{model[size]:,}" for size in ("embedding_bytes", "model_bytes")]
-        rows.append([_NAMES[name].format(bits), f"{model['valid_ppl']:.3f}", *bleu, *sizes])
+        rows.append([MODELS[name].format(bits), f"{model['valid_ppl']:.3f}", *bleu, *sizes])
     explained = ", ".join(f"{place} {100 * share:.1f} %" for place, share in found["explained"].items())
     return "\n".join(
-        [markdown_table(rows, 1), "", f"variance of the table that the new embedding had: {explained}", *found["files"]]
+        [
+            markdown_table(rows, 1),
+            "",
+            *([] if bits is None else [_COMPACT_NOTE.format(bits)]),
+            f"variance of the table that the new embedding had: {explained}",
+            f"the trained model: {found['teacher_file']}",
+            *found["files"],
+        ]
     )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import logging
 import resource
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 _NEIGHBOURS = 5
 _FLAGS = {"samples": "--lines"}
+_TOO_WIDE = "--dim {dim} is more than the {words} words give; the last values of each vector are zeros or rounding"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,14 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="SEED", help="of the decomposition; default: 1")
     parser.add_argument("--nearest", nargs="+", default=[], metavar="WORD", help="show the words nearest to these")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, and nothing of fairseq's log")
 
 
 def run(args: argparse.Namespace) -> None:
     """Learn, write, and print what it cost."""
     from fairseq_alone.corpus.binarized import read_corpus
     from fairseq_alone.corpus.learning import learn, sampled_lines
-    from fairseq_alone.corpus.own_vector_file import check_form, write_word_vectors
+    from fairseq_alone.corpus.own_vector_file import check_form, check_sides, write_word_vectors
     from fairseq_alone.corpus.vectors import VectorSettings
 
     names = ("dim", "window", "power", "singular_power", "seed")
@@ -67,11 +72,13 @@ def run(args: argparse.Namespace) -> None:
     except SettingError as error:
         flag = _FLAGS.get(error.setting, f"--{error.setting.replace('_', '-')}")
         raise UserError(f"{flag} {error.problem}") from error
+    check_form("--output", args.output)
     require_writable("--output", args.output)
     folder = Path(args.data)
-    corpus = read_corpus(str(folder / "data-bin" if (folder / "prepare.settings").is_file() else folder))
+    with _log_hidden() if args.quiet else contextlib.nullcontext():
+        corpus = read_corpus(str(folder / "data-bin" if (folder / "prepare.settings").is_file() else folder))
     texts = corpus.texts[:1] if corpus.joined else corpus.texts
-    check_form("--output", args.output, len(texts))
+    check_sides("--output", args.output, len(texts))
     _check_words(args.nearest, texts)
     lines = len(sampled_lines(corpus.num_lines, settings.samples))
     began = time.perf_counter()
@@ -86,10 +93,23 @@ def run(args: argparse.Namespace) -> None:
         "seconds": round(time.perf_counter() - began, 1),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+    if facts["words"] < settings.dim:
+        print(f"note: {_TOO_WIDE.format(**facts)}", file=sys.stderr)
     import numpy as np
 
     near = _neighbours(args.nearest, [w for text in texts for w in text.words], np.vstack([s.vectors for s in sides]))
     print(json.dumps({**facts, "nearest": near}, ensure_ascii=False) if args.json else _table(facts, near))
+
+
+@contextlib.contextmanager
+def _log_hidden() -> Iterator[None]:
+    """Hide what fairseq logs about the files that it loads."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _check_words(words: list[str], texts: tuple[Text, ...]) -> None:

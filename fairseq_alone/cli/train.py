@@ -55,12 +55,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--absolute", action=argparse.BooleanOptionalAction, help="headlines: add the ordinary position encoding"
     )
     parser.add_argument("--max-epoch", metavar="N", help="stop after so many epochs, 0 = no limit")
-    parser.add_argument("--max-update", metavar="N", help="stop after so many updates, 0 = no limit")
+    parser.add_argument(
+        "--max-update", metavar="N", help="stop after so many updates, 0 = no limit; not for a language model"
+    )
     parser.add_argument("--seed", metavar="N", default="1", help="of the initial weights and the order of batches; 1")
-    parser.add_argument("--effective-tokens", metavar="N", help="tokens of one update, all workers together")
-    parser.add_argument("--max-tokens", metavar="N", help="the most tokens that fit on one worker at a time")
+    parser.add_argument(
+        "--effective-tokens", metavar="N", help="tokens of one update, all workers together; not for a language model"
+    )
+    parser.add_argument(
+        "--max-tokens", metavar="N", help="the most tokens that fit on one worker at a time; not for a language model"
+    )
     parser.add_argument("--workers", metavar="N", help="processes on this machine; default: its GPUs, or 1")
-    parser.add_argument("--no-fp16", dest="fp16", action="store_false", default=None, help="float32 on a GPU, too")
+    parser.add_argument(
+        "--no-fp16",
+        dest="fp16",
+        action="store_false",
+        default=None,
+        help="float32 on a GPU, too; not for a language model",
+    )
     add_cpu(parser)
     parser.add_argument("--dry-run", action="store_true", help="print the arithmetic and the command; do nothing")
     shown = parser.add_mutually_exclusive_group()

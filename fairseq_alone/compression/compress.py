@@ -30,7 +30,7 @@ from fairseq_alone.compression.student import Student, make_student, share_setti
 from fairseq_alone.errors import UserError
 from fairseq_alone.export import compact_export
 from fairseq_alone.export.targets import ExportOptions
-from fairseq_alone.files import replaced_on_success
+from fairseq_alone.files import replaced_on_success, require_folder, require_writable
 from fairseq_alone.inference.checkpoint_source import data_of, has_dictionaries, read_checkpoint, read_dictionaries
 from fairseq_alone.inference.compact_source import read_compact
 from fairseq_alone.inference.fairseq_backend import FairseqBackend
@@ -51,8 +51,13 @@ from fairseq_alone.recipes.workers import count_gpus
 #: How a model is stored in so many bits: all of it, and its embedding. What is not the embedding loses with 4.
 BITS = {32: ("fp32", "fp32"), 8: ("int8", "int8"), 4: ("int8", "int4")}
 
-#: What is measured, in the order in which it is made.
-MODELS = ("teacher", "start", "tuned", "stored")
+#: What is measured, in the order in which it is made, and what people are told that it is; with the number of bits.
+MODELS = {
+    "teacher": "the trained model",
+    "start": "with the new embedding",
+    "tuned": "after fine-tuning",
+    "stored": "the same, in {} bits",
+}
 
 _FILES = (".pt", ".safetensors")
 _MEASURING_TOKENS = 4096
@@ -89,24 +94,29 @@ def compress(chosen: Compression, show: int = NORMAL) -> dict[str, Any]:
     """Compress, or go on where an interruption was.
 
     Returns:
-        ``{"output", "explained": {place: share of the variance}, "models": {"teacher": {...}, "start", "tuned",
-        "stored"}}``; a model has ``"valid_ppl"``, ``"embedding_bytes"``, ``"model_bytes"`` and, where it was scored,
-        ``"bleu"``.
+        ``{"teacher_file", "output", "files", "explained": {place: share of the variance}, "models": {"teacher": {...},
+        "start", "tuned", "stored"}}``; a model has ``"valid_ppl"``, ``"embedding_bytes"``, ``"model_bytes"`` and, where
+        it was scored, ``"bleu"``. ``"teacher_file"`` is what was read: of a run, the checkpoint that is scored.
 
     Raises:
         UserError: bad input, or the training failed.
     """
+    target = Path(chosen.output)
+    out = target.with_name(f"{target.stem}.compress") if _is_file(target) else target
+    if _is_file(target):
+        (require_writable if target.exists() else require_folder)("--output", chosen.output)
+    require_folder("--output", str(out))
+    folder = RunFolder.at(out.resolve())
     teacher = open_teacher(chosen.model, chosen.data)
     work = _scored_work(chosen, teacher) if chosen.score else None
-    target = Path(chosen.output)
-    folder = RunFolder.at((target.with_name(f"{target.stem}.compress") if _is_file(target) else target).resolve())
     training = teacher_training(teacher.path if teacher.path.endswith(".pt") else None)
     finetuning = chosen.finetuning(LR_FACTOR * training.lr if chosen.lr is None else chosen.lr)
     settings = [f"teacher={_digest(teacher)}", f"family={chosen.family}", f"share={chosen.share}"]
     settings += [f"bits={chosen.bits}", *finetuning.settings()]
     folder.refuse_other_settings(settings)
     student = _student(chosen, teacher, folder)
-    figures = _Figures(folder.path / "figures.json", tasks.setup_task(student.cfg.task), work, finetuning.cpu)
+    task = tasks.setup_task(student.cfg.task)
+    figures = _Figures(folder.path / "figures.json", task, work, finetuning.cpu, chosen.bits)
     _write_files(folder, teacher, student, settings, figures)
     if not folder.is_done:
         plan = plan_finetuning(folder, student, figures.task, chosen.data, training, finetuning, settings)
@@ -122,6 +132,7 @@ def compress(chosen: Compression, show: int = NORMAL) -> dict[str, Any]:
         with replaced_on_success(str(target)) as part:
             shutil.copyfile(files[target.suffix], part)
     return {
+        "teacher_file": teacher.path,
         "output": str(target),
         "files": [str(path) for path in files.values()],
         "explained": figures.known["explained"],
@@ -151,20 +162,22 @@ def open_teacher(model: str, data: str) -> TrainedModel:
 class _Figures:
     """What was measured of each model, kept in a file, so that it is measured once."""
 
-    def __init__(self, path: Path, task: Any, work: WorkFolder | None, cpu: bool):
+    def __init__(self, path: Path, task: Any, work: WorkFolder | None, cpu: bool, bits: int | None):
         self.path, self.task, self.work = path, task, work
+        self.bits = bits
         self.cuda = not cpu and count_gpus() > 0
         self.known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def measure(self, name: str, trained: TrainedModel, quantizations: tuple[str, str] = ("fp32", "fp32")) -> None:
         """Measure what is not known yet."""
         found = self.known.setdefault(name, {})
+        told = MODELS[name].format(self.bits)
         if "valid_ppl" not in found:
-            say(f"perplexity of the validation set: {name}")
+            say(f"perplexity of the validation set: {told}")
             found["valid_ppl"] = validation_perplexity(trained, self.task, _MEASURING_TOKENS, self.cuda)
             found.update(sizes(trained, *quantizations))
         if self.work is not None and "bleu" not in found:
-            say(f"translating the test set: {name}")
+            say(f"translating the test set: {told}")
             # Decoding changes the model for good.
             again = replace(trained, model=copy.deepcopy(trained.model))
             backend = FairseqBackend(again, "cuda" if self.cuda else "cpu")
@@ -187,7 +200,7 @@ def _student(chosen: Compression, teacher: TrainedModel, folder: RunFolder) -> S
         size = {**size, "embedding_bits": chosen.bits}
     path = folder.path / "student.pt"
     if not path.is_file():
-        say(f"fitting the embedding of {chosen.family} to that of {chosen.model}")
+        say(f"fitting the embedding of {chosen.family} to that of {teacher.path}")
     return make_student(teacher, family, size, chosen.data, str(path) if path.is_file() else None)
 
 

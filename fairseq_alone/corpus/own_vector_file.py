@@ -12,19 +12,28 @@ from fairseq_alone.files import replaced_on_success
 TEXT_ENDINGS, SAFETENSORS_ENDING = (".txt", ".vec"), ".safetensors"
 
 
-def check_form(flag: str, path: str, num_sides: int) -> None:
-    """Raise UserError, before any work is done, when a file of this name cannot be written.
+def check_form(flag: str, path: str) -> None:
+    """Raise UserError, before any work is done, when the end of a file's name does not say what is to be written.
 
     Args:
         flag: which names the file.
-        path: its end decides what is written.
-        num_sides: 1, or 2 for dictionaries that are not joined, of which text could not tell the words apart.
+        path: ends in .txt, .vec or .safetensors.
     """
     if path.endswith(SAFETENSORS_ENDING):
         _safetensors()
     elif not path.endswith(TEXT_ENDINGS):
         raise UserError(f"{flag} {path}: must end in .txt or .vec (text of word2vec), or in .safetensors")
-    elif num_sides > 1:
+
+
+def check_sides(flag: str, path: str, num_sides: int) -> None:
+    """Raise UserError when a text file is asked for two dictionaries, whose words it could not tell apart.
+
+    Args:
+        flag: which names the file.
+        path: see :func:`check_form`.
+        num_sides: 1, or 2 for dictionaries that are not joined.
+    """
+    if num_sides > 1 and path.endswith(TEXT_ENDINGS):
         raise UserError(
             f"{flag} {path}: a text file has one vector of a word, but the two dictionaries may share words; "
             "give a file .safetensors, which has both"

@@ -135,7 +135,7 @@ class AloneFamily(EmbeddingFamily):
         "filter_std": "std of real filter",
         "seed": "filter seed",
         "codes": "codes of the filters",
-        "code_bytes": "bytes of given codes",
+        "code_bytes": "bytes of learned or given codes",
         "free_rows": "free rows",
     }
 
@@ -223,7 +223,7 @@ class AloneFamily(EmbeddingFamily):
         """The kind of filter, whether its codes are random, and whether there are rows."""
         parts = (
             settings["filter"],
-            settings["codes"] == "given" and "given codes",
+            settings["codes"] not in (None, _RANDOM) and f"{settings['codes']} codes",
             settings["free_rows"] and "free rows",
         )
         return ", ".join(part for part in parts if part)

@@ -32,7 +32,7 @@ _STREAM_STRIDE = 16
 
 # Formats of the fingerprint. That of given codes has one number more, a sum of them.
 _RANDOM_CODES, _GIVEN_CODES = 1, 2
-_KINDS_OF_CODES = {_RANDOM_CODES: "random", _GIVEN_CODES: "given"}
+_KINDS_OF_CODES = {_RANDOM_CODES: "random", _GIVEN_CODES: "learned or given"}
 _NUM_SAMPLES = 16
 # Sampled filter values are kept as integers in units of 2**-20; Gaussian values may differ by a unit in the last place
 # between two mathematics libraries, hence the tolerance.

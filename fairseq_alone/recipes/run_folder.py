@@ -23,6 +23,9 @@ from typing import TextIO
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
 
+# The settings do not say so, as those of earlier versions did not; sentences do.
+_RANDOM_START = "start=random"
+
 _RESULTS = (
     *("scores.json", "evaluate.settings", "averaged.pt", "generated.txt", "headline_scores.json"),
     *("headline_scores.md", "lengths.png", "test.hyp.*", "headlines/*.settings"),
@@ -45,17 +48,17 @@ class RunFolder:
             raise UserError(
                 f"RUN may have letters, digits, '.', '_' and '-' and starts with a letter or digit, got '{name}'"
             )
-        self._lie_at(work / "runs" / name)
+        self._lie_at(work / "runs" / name, "RUN")
 
     @classmethod
     def at(cls, path: Path) -> "RunFolder":
-        """A folder of a training that lies anywhere."""
+        """A folder of a training that lies anywhere; sentences call it OUT."""
         run = cls.__new__(cls)
-        run._lie_at(path)
+        run._lie_at(path, "OUT")
         return run
 
-    def _lie_at(self, path: Path) -> None:
-        self.name, self.path = path.name, path
+    def _lie_at(self, path: Path, argument: str) -> None:
+        self.name, self.path, self._argument = path.name, path, argument
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "checkpoint_last.pt"
         self.log = self.path / "train.log"
@@ -80,12 +83,12 @@ class RunFolder:
         # Runs of earlier versions do not say what their preset was.
         if not any(line.startswith("preset_flags=") for line in old):
             settings = [line for line in settings if not line.startswith("preset_flags=")]
-        there = " ".join(line for line in old if line not in settings)
-        now = " ".join(line for line in settings if line not in old)
+        there = " ".join(_other(old, settings))
+        now = " ".join(_other(settings, old))
         if there or now:
             raise UserError(
                 f"{self.path} was trained with other settings (there: {there or 'nothing'}; now: {now or 'nothing'}); "
-                "choose another RUN"
+                f"choose another {self._argument}"
             )
 
     def write_settings(self, settings: list[str]) -> None:
@@ -143,6 +146,16 @@ class RunFolder:
     def _write(self, name: str, lines: list[str]) -> None:
         with replaced_on_success(str(self.path / name)) as part:
             Path(part).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _other(settings: list[str], others: list[str]) -> list[str]:
+    """The lines in which settings differ from others."""
+
+    def starts(lines: list[str]) -> bool:
+        return any(line.startswith("start=") for line in lines)
+
+    unsaid = [_RANDOM_START] if starts(others) and not starts(settings) else []
+    return [line for line in settings if line not in others] + unsaid
 
 
 class RefusedError(UserError):

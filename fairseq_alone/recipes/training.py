@@ -49,7 +49,7 @@ def start_of(options: TrainOptions) -> tuple[list[str], list[str]]:
         return ["--embedding-init", start], [f"start={start}"]
     if not Path(start).is_file():
         raise UserError(f"--start must be random, corpus or a file of word vectors, got '{start}'")
-    return ["--embedding-init", str(Path(start).resolve())], [f"start={cksum(Path(start))}"]
+    return ["--embedding-init", str(Path(start).resolve())], [f"start={Path(start).name} {cksum(Path(start))}"]
 
 
 def is_zero(weight: str) -> bool:

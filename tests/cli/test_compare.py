@@ -144,9 +144,13 @@ def test_json_holds_the_sizes_of_the_checkpoint_and_the_history_of_the_log(tmp_p
 
 @pytest.mark.parametrize(
     ("flags", "kind"),
-    [({}, "alone (binary)"), ({"alone_filter": "real", "alone_free_rows": "2,3x4"}, "alone (real, free rows)")],
+    [
+        ({}, "alone (binary)"),
+        ({"alone_filter": "real", "alone_free_rows": "2,3x4"}, "alone (real, free rows)"),
+        ({"embedding_bits": 8}, "alone (binary), 8 bits"),
+    ],
 )
-def test_an_embedding_is_named_with_its_filter_and_whether_words_have_rows(tmp_path, capsys, flags, kind):
+def test_an_embedding_is_named_with_its_filter_rows_and_bits(tmp_path, capsys, flags, kind):
     run_dir = make_run(tmp_path / "run")
     write_checkpoint(tmp_path / "run/averaged.pt", arch="transformer_alone", **flags)
     [result] = json.loads(compared(capsys, run_dir, "--json"))

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 
 import numpy as np
@@ -100,6 +101,24 @@ def test_a_work_folder_and_settings(folders, tmp_path, capsys):
     assert (tmp_path / "plain.txt").read_text() != (tmp_path / "other.txt").read_text()
 
 
+def test_quiet_is_silent_and_too_wide_vectors_have_a_note(folders, tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    command = ["corpus-vectors", str(folders["joined"]), "--output", str(tmp_path / "x.txt"), "--quiet", "--dim"]
+    assert main([*command, "45"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main([*command, "64"]) == 0
+    note = "note: --dim 64 is more than the 45 words give; the last values of each vector are zeros or rounding\n"
+    assert capsys.readouterr().err == note
+    assert caplog.messages == []
+    vectors = np.array([line.split()[1:] for line in (tmp_path / "x.txt").read_text().splitlines()[1:]], float)
+    assert not vectors[:, 50:].any()
+
+
+def test_a_wrong_name_is_refused_before_the_data_is_read(tmp_path, capsys):
+    assert main(["corpus-vectors", str(tmp_path / "none"), "--dim", "8", "--output", "x.bin"]) == 1
+    assert "--output x.bin: must end in .txt or .vec" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -109,6 +128,7 @@ def test_a_work_folder_and_settings(folders, tmp_path, capsys):
         (["--singular-power", "-1"], "--singular-power must be at least 0"),
         (["--output", "x.bin"], "--output x.bin: must end in .txt or .vec"),
         (["--output", "nowhere/x.txt"], "--output nowhere/x.txt: there is no folder"),
+        (["--output", "/proc/x.txt"], "--output /proc/x.txt: no file can be made in /proc"),
         (["--nearest", "unheard"], "--nearest unheard: the dictionary has no such word"),
     ],
 )

@@ -121,11 +121,14 @@ def test_again_nothing_is_done_and_other_settings_are_refused(compressed, data, 
     words = (teacher, data, *SMALLER, "--epochs", 4, "--bits", 8, "--output", folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")}
     assert json.loads(compress(*words, "--json")) == found
+    assert found["teacher_file"] == str(teacher)
     table = compress(*words)
+    assert f"\nthe trained model: {teacher}\n" in table
+    assert "\nin 8 bits: without the dictionary and the settings of the file, which are about 0.1 MB\n" in table
     assert re.search(r"\| the same, in 8 bits +\| +[\d.]+ \| +[\d,]+ \| +[\d,]+ \|", table)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")} == before
     sentence = compress(teacher, data, *SMALLER, "--epochs", 5, "--bits", 8, "--output", folder, status=1)
-    assert "was trained with other settings (there: epochs=4; now: epochs=5)" in sentence
+    assert "was trained with other settings (there: epochs=4; now: epochs=5); choose another OUT" in sentence
 
 
 def test_an_interrupted_training_goes_on(compressed, data, teacher, tmp_path):
@@ -208,6 +211,8 @@ def test_a_language_model(data, tmp_path):
         (["--epochs", 0], "--epochs must be"),
         (["--epochs", 1, "--updates", 1], "--updates contradicts --epochs"),
         (["--output", "x.safetensors"], "--output x.safetensors: a compact file needs --bits 32, 8 or 4"),
+        (["--output", "/proc/out"], "--output /proc/out: no file can be made in /proc"),
+        (["--output", "/proc/x.pt"], "--output /proc/x.pt: no file can be made in /proc"),
         (["--score"], "--score needs a run of the recipe for translation as MODEL"),
     ],
 )

@@ -1,10 +1,14 @@
 """A student has the teacher's network, and of its embeddings what fits."""
 
+import argparse
+import re
+
 import pytest
 import torch
 from toy_trained import toy_trained
 
 import fairseq_alone.models  # noqa: F401 (registers the architectures)
+from fairseq_alone.cli import compress
 from fairseq_alone.compression.flags import model_flags, task_flags
 from fairseq_alone.compression.student import frequencies, make_student, share_settings, write_student
 from fairseq_alone.errors import UserError
@@ -118,6 +122,14 @@ def test_flags_of_settings():
     settings = {"dropout": 0.3, "share_all_embeddings": True, "no_scale_embedding": False, "embedding_init": "corpus"}
     settings |= {"alone_share": 0.5, "unknown": 1, "encoder_embed_path": "file"}
     assert model_flags("transformer_codes", settings) == ["--dropout=0.3", "--share-all-embeddings"]
+
+
+def test_help_lists_every_family():
+    # Written by hand, as help must not import torch.
+    parser = argparse.ArgumentParser()
+    compress.add_arguments(parser)
+    (text,) = (action.help for action in parser._actions if action.dest == "family")
+    assert set(re.findall(r"[a-z_]+", text)) >= set(FAMILIES)
 
 
 def test_the_end_of_a_sentence_is_frequent():

@@ -282,9 +282,9 @@ def test_random_and_given_codes_are_not_exchanged():
     bank = given()
     bank.set_codes(GIVEN)
     plain = FilterBank(bank.settings, padding_idx=1)
-    with pytest.raises(ValueError, match="its codes are given, the model's are random; see --alone-codes"):
+    with pytest.raises(ValueError, match="its codes are learned or given, the model's are random; see --alone-codes"):
         plain.load_state_dict(bank.state_dict())
-    with pytest.raises(ValueError, match="its codes are random, the model's are given; see --alone-codes"):
+    with pytest.raises(ValueError, match="its codes are random, the model's are learned or given; see --alone-codes"):
         bank.load_state_dict(plain.state_dict())
 
 

@@ -157,6 +157,20 @@ def test_bits_are_a_setting_of_the_run(recipe):
     assert "now: bits=8" in recipe.refused(bits="8")
 
 
+def test_the_start_is_a_setting_of_the_run(recipe, tmp_path):
+    files = [tmp_path / "ours.txt", tmp_path / "theirs.txt"]
+    for file in files:
+        file.write_text("1 2\nword 0 1\n")
+    assert recipe.run(start=str(files[0])).status == 0
+    assert "\nstart=ours.txt 616905459 13\n" in (recipe.path / "done").read_text()
+    there = "there: start=ours.txt 616905459 13"
+    assert f"({there}; now: start=theirs.txt 616905459 13)" in recipe.refused(start=str(files[1]))
+    assert f"({there}; now: start=random)" in recipe.refused(start="random")
+    assert recipe.run(name="other").status == 0
+    assert "start" not in (recipe.path.parent / "other/done").read_text()
+    assert "(there: start=random; now: start=corpus)" in recipe.refused(name="other", start="corpus")
+
+
 def test_sizes_of_another_embedding_are_noted(recipe):
     text, _ = recipe.dry_run(embedding="conventional", inter_dim=5, share=0.5, factorized_dim=3)
     for flag in ("--inter-dim", "--share", "--factorized-dim"):
