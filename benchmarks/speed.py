@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--inter-dim", type=int, nargs="+", default=[1024, 2048], help="D_inter of ALONE, one or more")
     parser.add_argument("--filter", choices=["binary", "real"], nargs="*", default=["binary"], help="those of ALONE")
     parser.add_argument("--share", type=float, nargs="+", default=[], help="also ALONE with --alone-share, one or more")
+    parser.add_argument("--codes", type=float, nargs="+", default=[], help="also codes with --codes-share, one or more")
     parser.add_argument("--augmented-loss", action="store_true", help="train every model with the augmented loss, too")
     parser.add_argument("--updates", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
@@ -147,6 +148,7 @@ def main() -> None:
             flags = ["--arch", "transformer_alone", "--alone-filter", kind, "--alone-inter-dim", size]
             models[f"ALONE {kind}, D_inter {size}"] = flags
     models |= {f"ALONE, share {share}": ["--arch", "transformer_alone", "--alone-share", share] for share in args.share}
+    models |= {f"codes, share {share}": ["--arch", "transformer_codes", "--codes-share", share] for share in args.codes}
     if args.augmented_loss:
         criterion = ["--criterion", "label_smoothed_cross_entropy_with_augmented_loss"]
         models |= {f"{name}, augmented loss": [*flags, *criterion] for name, flags in models.items()}
