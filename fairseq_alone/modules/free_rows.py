@@ -97,24 +97,20 @@ class FreeRows(nn.Module):
 
     def put(self, vectors: Tensor, ids: Tensor) -> Tensor:
         """Replace the ``vectors`` (N, D_e) of those words ``ids`` (N,) that have a row; differentiable in both."""
-        positions = self._positions(ids)
-        start = 0
-        for band in self.bands:
-            stop = start + band.num_rows
-            chosen = ((positions >= start) & (positions < stop)).nonzero().squeeze(1)
-            vectors = vectors.index_copy(0, chosen, band(positions[chosen] - start).to(vectors.dtype))
-            start = stop
-        return vectors
+        return self._combined(vectors, ids, add_narrow=False)
 
     def add(self, vectors: Tensor, ids: Tensor) -> Tensor:
         """Add narrow rows to the ``vectors`` (N, D_e) of those words ``ids`` (N,) that have one; wide rows replace."""
+        return self._combined(vectors, ids, add_narrow=True)
+
+    def _combined(self, vectors: Tensor, ids: Tensor, add_narrow: bool) -> Tensor:
         positions = self._positions(ids)
         start = 0
         for band in self.bands:
             stop = start + band.num_rows
             chosen = ((positions >= start) & (positions < stop)).nonzero().squeeze(1)
             rows = band(positions[chosen] - start).to(vectors.dtype)
-            change = vectors.index_copy if band.projection is None else vectors.index_add
+            change = vectors.index_add if add_narrow and band.projection is not None else vectors.index_copy
             vectors = change(0, chosen, rows)
             start = stop
         return vectors
