@@ -1,22 +1,20 @@
 """What the criterions with the augmented loss share: forward pass, penalty and logging."""
 
-import math
 from typing import Any, Self
 
-from fairseq.criterions import FairseqCriterion
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 from fairseq.data import Dictionary
-from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from torch import Tensor, nn
 
 from fairseq_alone.criterions.augmented_loss_flags import AugmentedLossFlags
 from fairseq_alone.criterions.augmented_loss_target import AugmentedLossTarget, input_matrix
+from fairseq_alone.criterions.loss_parts import LossParts, log_part
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.augmented_loss import augmented_loss
 
 
-class AugmentedLossMixin(FairseqCriterion):
+class AugmentedLossMixin(LossParts):
     """Adds ``gamma * tau * KL(softmax(L l_target / tau) || softmax(logits / tau))`` to a cross-entropy criterion.
 
     ``L`` is the matrix that embeds the decoder's input words, unless the flags choose another target space. The penalty
@@ -66,12 +64,6 @@ class AugmentedLossMixin(FairseqCriterion):
             return self.temperature_schedule.end
         return self.temperature_schedule.at(self._num_updates or 0)
 
-    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """Return the loss, the sample size and the numbers to log; see fairseq's criterions."""
-        loss, sample_size, logging_output = super().forward(model, sample, reduce=reduce)
-        logging_output.update(self._parts)
-        return loss, sample_size, logging_output
-
     def compute_loss(
         self, model: Any, net_output: tuple, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, Tensor]:
@@ -115,9 +107,7 @@ class AugmentedLossMixin(FairseqCriterion):
         """Log the loss, its cross-entropy with perplexity, and the other parts, all in base 2."""
         LabelSmoothedCrossEntropyCriterion.reduce_metrics(logging_outputs)
         for part, size in (("augmented_loss", "ntokens"), ("projection_penalty", "sample_size")):
-            if any(part in log for log in logging_outputs):
-                total, count = (sum(log.get(name, 0) for log in logging_outputs) for name in (part, size))
-                metrics.log_scalar(part, total / count / math.log(2), count, round=3)
+            log_part(logging_outputs, part, size)
 
 
 class TemperatureSchedule:

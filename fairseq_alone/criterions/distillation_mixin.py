@@ -1,21 +1,19 @@
 """What the criterions with distillation share: the teacher, the loss and logging."""
 
-import math
 from typing import Any, Self
 
-from fairseq.criterions import FairseqCriterion
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
-from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from torch import Tensor, nn
 
 from fairseq_alone.criterions.distillation_flags import DistillationFlags
 from fairseq_alone.criterions.distillation_teacher import DistillationTeacher
+from fairseq_alone.criterions.loss_parts import LossParts, log_part
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.distillation import distillation_loss
 
 
-class DistillationMixin(FairseqCriterion):
+class DistillationMixin(LossParts):
     """Makes ``(1 - w) * cross-entropy + w * T^2 * KL(teacher || model)`` of a cross-entropy criterion.
 
     In validation there is no teacher, and with weight zero neither: the criterion is the one it extends. So the best
@@ -49,12 +47,6 @@ class DistillationMixin(FairseqCriterion):
             )
         if self.teacher is not None:
             self.teacher.read()
-
-    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """Return the loss, the sample size and the numbers to log; see fairseq's criterions."""
-        loss, sample_size, logging_output = super().forward(model, sample, reduce=reduce)
-        logging_output.update(self._parts)
-        return loss, sample_size, logging_output
 
     def compute_loss(
         self, model: Any, net_output: tuple, sample: dict[str, Any], reduce: bool = True
@@ -90,8 +82,4 @@ class DistillationMixin(FairseqCriterion):
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log the loss, its cross-entropy with perplexity, and the distillation loss, all in base 2."""
         LabelSmoothedCrossEntropyCriterion.reduce_metrics(logging_outputs)
-        if any("distillation_loss" in log for log in logging_outputs):
-            total, tokens = (
-                sum(log.get(name, 0) for log in logging_outputs) for name in ("distillation_loss", "ntokens")
-            )
-            metrics.log_scalar("distillation_loss", total / tokens / math.log(2), tokens, round=3)
+        log_part(logging_outputs, "distillation_loss", "ntokens")
