@@ -1,5 +1,6 @@
 """Noise: words drawn from a fixed distribution over the vocabulary, for losses that need a few words instead of all."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,9 +50,8 @@ class NoiseDistribution:
         weights = np.asarray(weights, dtype=np.float64)
         cumulative = np.cumsum(weights)
         self._cumulative = torch.from_numpy(cumulative / cumulative[-1])
-        with np.errstate(divide="ignore"):
-            log_probability = np.log(weights / cumulative[-1]).astype(np.float32)
-        self._log_probability = torch.from_numpy(log_probability)
+        # On each device that asked for it.
+        self._probability = {torch.device("cpu"): torch.from_numpy(weights / cumulative[-1])}
         # The last word that can be drawn: a number just below 1 may be rounded to 1.
         self._last = int(np.flatnonzero(weights)[-1])
 
@@ -62,9 +62,9 @@ class NoiseDistribution:
 
     def log_probability(self, ids: Tensor) -> Tensor:
         """``log q`` of words, ``(...) -> (...)``, float32, on the device of ``ids``."""
-        if self._log_probability.device != ids.device:
-            self._log_probability = self._log_probability.to(ids.device)
-        return self._log_probability[ids]
+        if ids.device not in self._probability:
+            self._probability[ids.device] = self._probability[torch.device("cpu")].to(ids.device)
+        return self._probability[ids.device][ids].log().float()
 
     def draw(self, num_draws: int, generator: torch.Generator) -> NoiseWords:
         """Draw words, on the CPU.
@@ -77,8 +77,11 @@ class NoiseDistribution:
         places += torch.rand(num_draws, dtype=torch.float64, generator=generator)
         drawn = torch.searchsorted(self._cumulative, places / num_draws, right=True).clamp_(max=self._last)
         ids, multiplicity = drawn.unique_consecutive(return_counts=True)
-        log_expected = self.log_probability(ids) + float(np.log(num_draws))
-        return NoiseWords(ids, multiplicity.float(), log_expected, num_draws)
+        return NoiseWords(ids, multiplicity.float(), self.log_expected(ids, num_draws), num_draws)
+
+    def log_expected(self, ids: Tensor, num_draws: int) -> Tensor:
+        """``log(k q)`` of words, ``(...) -> (...)``, float32, for k draws."""
+        return self.log_probability(ids) + math.log(num_draws)
 
 
 def all_words(num_words: int) -> NoiseWords:
