@@ -16,6 +16,7 @@ from fairseq_commands import run_together
 
 from fairseq_alone import plugin
 from fairseq_alone.checkpoints import load_checkpoint
+from fairseq_alone.inference.checkpoint_source import read_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +81,9 @@ def test_validation_and_eval_lm_are_one_pass_over_the_text(text, data, tmp_path)
         assert count == tokens
         if split == "valid":
             assert found == pytest.approx(perplexities[-1], abs=0.011)
+    # In use it is a language model as any other.
+    trained = read_checkpoint(str(tmp_path / "checkpoint_last.pt"), str(data))
+    assert (trained.kind, trained.config["task"]["_name"]) == ("language_model", "language_modeling")
 
 
 @pytest.mark.parametrize("streams", [1, 6])
