@@ -16,6 +16,7 @@ REGISTRATIONS = (
     "models.families",
     "optim.adam_muon",
     "tasks.headline_generation",
+    "tasks.truncated_bptt_lm",
 )
 
 _registered = False
