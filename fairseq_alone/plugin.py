@@ -10,6 +10,7 @@ REGISTRATIONS = (
     "criterions.cross_entropy_with_distillation",
     "criterions.label_smoothed_cross_entropy_with_augmented_loss",
     "criterions.label_smoothed_cross_entropy_with_distillation",
+    "criterions.output_layer_loss",
     "models.families",
     "optim.adam_muon",
     "tasks.headline_generation",
