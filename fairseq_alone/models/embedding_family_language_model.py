@@ -83,8 +83,7 @@ class EmbeddingFamilyLanguageModel(FamilyModel, FairseqLanguageModel):
             args, cls.family, task.target_dictionary, output_dim, embed_tokens, cls.stock_output_layer
         )
         decoder = cls.build_decoder(args, task, embed_tokens, output.layer)
-        if output.embedding is not None:
-            decoder.output_embedding = output.embedding
+        output.register(decoder)
         return cls(decoder)
 
     @classmethod

@@ -98,8 +98,7 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
             no_encoder_attn=cfg.no_cross_attention,
             output_projection=output.layer,
         )
-        if output.embedding is not None:
-            decoder.output_embedding = output.embedding
+        output.register(decoder)
         return decoder
 
     @classmethod

@@ -62,12 +62,6 @@ def output_layer_of(args: Any, family: type[EmbeddingFamily]) -> str:
     return SOFTMAX if layer == family.name else layer
 
 
-def output_family(args: Any, family: type[EmbeddingFamily]) -> type[EmbeddingFamily] | None:
-    """The family of the output words' vectors, where that of the input is ``family``; None if words have none."""
-    layer = output_layer_of(args, family)
-    return None if layer == HIERARCHICAL else _families_for(family).get(layer, family)
-
-
 def check_output_layer(args: Namespace, family: type[EmbeddingFamily]) -> None:
     """Raise UserError for flags that contradict ``--output-layer``. Call ``resolve_tying`` before."""
     layer = output_layer_of(args, family)
@@ -133,10 +127,29 @@ class Output:
         layer: maps features to scores, the log-softmax of which is the distribution; None leaves it to fairseq.
         embedding: what the layer is trained by and the decoder has to register; None if that is the decoder's input
             embedding, or fairseq's.
+        family: that of the embedding.
     """
 
-    layer: nn.Module | None
-    embedding: Embedding | None
+    layer: nn.Module | None = None
+    embedding: Embedding | None = None
+    family: type[EmbeddingFamily] | None = None
+
+    def register(self, decoder: Any) -> None:
+        """Make the embedding a part of a decoder that was built with the layer."""
+        if self.embedding is not None:
+            decoder.output_embedding, decoder.output_family = self.embedding, self.family
+
+
+def embedding_family_at(model: Any, place: str) -> type[EmbeddingFamily]:
+    """The family of an embedding of a model of this package: ``decoder.output_embedding`` may have one of its own."""
+    own: type[EmbeddingFamily] = model.family
+    return getattr(model.decoder, "output_family", own) if place == "decoder.output_embedding" else own
+
+
+def has_word_vectors(model: Any, place: str) -> bool:
+    """Whether an embedding of a model is one of words, and not of the nodes of a tree."""
+    of_output = place in ("decoder.output_embedding", "decoder.output_projection")
+    return not (of_output and isinstance(getattr(model.decoder, "output_projection", None), HierarchicalSoftmax))
 
 
 def build_output(
@@ -164,10 +177,11 @@ def build_output(
     if layer == HIERARCHICAL:
         tree = tree_of_words(args, tree_of(args), dictionary)
         nodes = family.build(args, NodeDictionary(tree.counts), output_dim, OUTPUT_STREAM)
-        return Output(HierarchicalSoftmax(nodes, tree.children, tree.awaits), nodes)
+        return Output(HierarchicalSoftmax(nodes, tree.children, tree.awaits), nodes, family)
     if layer == SOFTMAX and stock and stock_output_layer_fits(args, family):
-        return Output(None, None)
+        return Output()
     if args.share_decoder_input_output_embed:
-        return Output(build_output_layer(args, embed_tokens), None)
-    embedding = _families_for(family).get(layer, family).build(args, dictionary, output_dim, OUTPUT_STREAM)
-    return Output(build_output_layer(args, embedding), embedding)
+        return Output(build_output_layer(args, embed_tokens))
+    of_output = _families_for(family).get(layer, family)
+    embedding = of_output.build(args, dictionary, output_dim, OUTPUT_STREAM)
+    return Output(build_output_layer(args, embedding), embedding, of_output)

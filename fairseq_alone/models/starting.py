@@ -20,7 +20,7 @@ from fairseq_alone.corpus.vector_file import coverage, read_word_vectors
 from fairseq_alone.corpus.vectors import VectorSettings, standardized
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
-from fairseq_alone.models.output_layers import output_family
+from fairseq_alone.models.output_layers import embedding_family_at, has_word_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -60,24 +60,18 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     if not wants_vectors(model, args):
         return
     what = _what(args)
-    own_family: type[EmbeddingFamily] = model.family
-    asked = own_family.wants_vectors(args) if what == RANDOM else f"--embedding-init {what}"
-    of_output = output_family(args, own_family)
-    families = {"decoder.output_embedding": of_output, "decoder.output_projection": of_output}
-    # The nodes of a tree of words have no vectors to begin with.
-    places = [
-        (place, module, family)
-        for place, module in embeddings_of(model)
-        if (family := families.get(place, own_family)) is not None
-    ]
-    dim = max(embedding_dim(module) for _, module, _ in places)
+    family: type[EmbeddingFamily] = model.family
+    asked = family.wants_vectors(args) if what == RANDOM else f"--embedding-init {what}"
+    places = [(place, module) for place, module in embeddings_of(model) if has_word_vectors(model, place)]
+    dim = max(embedding_dim(module) for _, module in places)
     began = time.perf_counter()
     # A language model's dictionaries are one, of which the output layer may have the first words only.
     own: Any = task
     one = not hasattr(model, "encoder") or own.source_dictionary is own.target_dictionary
     dictionaries = [own.source_dictionary] if one else [own.source_dictionary, own.target_dictionary]
     sides = _learned(args, task, dim, asked) if what in (RANDOM, CORPUS) else _read(what, dictionaries, dim)
-    for place, module, family in places:
+    for place, module in places:
+        family = embedding_family_at(model, place)
         words = sides[0] if place.startswith("encoder.") else sides[-1]
         if what != RANDOM:
             explained = start(family, module, words)
