@@ -138,29 +138,26 @@ def read_blocks(text: str, num_embeddings: int, embed_dim: int) -> list[tuple[in
 def blocks_of_share(share: float, num_embeddings: int, embed_dim: int) -> list[tuple[int, int]]:
     """The blocks of an embedding that has a share of the values of a table V x D_e.
 
-    Up to 3/8 there are three: n words have 5/8 of the dimensions, the next 2n words a quarter, and all others an
-    eighth. Above, n words have three quarters and all others a quarter. n follows from the share.
+    Below 3/8 there are three: n words have 5/8 of the dimensions, the next 2n words a quarter, and all others an
+    eighth. From there on, n words have three quarters and all others a quarter. n follows from the share.
 
     Raises:
         SettingError: no n gives the share.
     """
     if not 0.125 < share < 0.75:
         raise SettingError("share", f"must be more than 0.125 and less than 0.75, got {share}")
-    if share <= 0.375:
-        dims = [max(embed_dim // part, 1) for part in (4, 8)]
-        dims = [embed_dim - sum(dims), *dims]
-        # share * V * D = n * d_0 + 2 n * d_1 + (V - 3 n) * d_2
-        first = num_embeddings * (share * embed_dim - dims[2]) / (dims[0] + 2 * dims[1] - 3 * dims[2])
-        words = [round(first), 2 * round(first)]
+    values = share * embed_dim  # of a word, in the mean
+    if share < 0.375:
+        middle, narrow = max(embed_dim // 4, 1), max(embed_dim // 8, 1)
+        dims = [embed_dim - middle - narrow, middle, narrow]
+        # V * values = n * dims[0] + 2 n * middle + (V - 3 n) * narrow
+        first = round(num_embeddings * (values - narrow) / max(dims[0] + 2 * middle - 3 * narrow, 1))
+        words = [first, 2 * first, num_embeddings - 3 * first]
     else:
         narrow = max(embed_dim // 4, 1)
         dims = [embed_dim - narrow, narrow]
-        words = (
-            [round(num_embeddings * (share * embed_dim - narrow) / (embed_dim - 2 * narrow))]
-            if dims[0] > narrow
-            else [0]
-        )
-    words.append(num_embeddings - sum(words))
+        first = round(num_embeddings * (values - narrow) / max(dims[0] - narrow, 1))
+        words = [first, num_embeddings - first]
     if min(words) < 1 or min(dims) < 1:
         raise SettingError(
             "share", f"cannot be {share} with V = {num_embeddings} and D_e = {embed_dim}; give --differentiated-blocks"

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from fairseq.data import Dictionary
+from fairseq.data.data_utils import infer_language_pair
 from torch import Tensor
 
 from fairseq_alone.errors import UserError
@@ -130,5 +131,8 @@ def _name_of(args: Any, dictionary: Dictionary) -> str:
     """The file of a dictionary, where the flags tell it."""
     folder = str(getattr(args, "data", None) or "").split(os.pathsep)[0]
     lang = getattr(args, "target_lang", None)
+    if lang is None and os.path.isdir(folder):
+        # As fairseq's task finds it where no flag tells.
+        lang = infer_language_pair(folder)[1]
     path = os.path.join(folder, f"dict.{lang}.txt" if lang else "dict.txt")
     return path if os.path.isfile(path) else "the dictionary"
