@@ -32,9 +32,9 @@ def add_output_layer_args(parser: ArgumentParser, family: type[EmbeddingFamily])
     """
     others = _families_for(family)
     # fmt: off
-    parser.add_argument("--output-layer", choices=(SOFTMAX, HIERARCHICAL, *FAMILY_LAYERS), default=SOFTMAX,
-                        help="softmax over vectors like those of the input; hierarchical, a binary tree of words; "
-                             "differentiated or char_cnn, softmax over vectors of that family; default: softmax")
+    parser.add_argument("--output-layer", metavar="LAYER", default=SOFTMAX,
+                        help="softmax over vectors like those of the input; hierarchical, a binary tree of words; or "
+                             f"softmax over vectors of another family: {' or '.join(FAMILY_LAYERS)}; default: softmax")
     parser.add_argument("--hierarchical-tree", choices=TREES,
                         help="with --output-layer hierarchical: the shortest paths by the dictionary's counts "
                              "(huffman, the default), paths of one length (balanced), or similar words side by side "
