@@ -77,9 +77,9 @@ def _bisected(vectors: np.ndarray) -> np.ndarray:
 
 def _strongest(vectors: np.ndarray) -> np.ndarray:
     """The vectors (N, D) along their strongest directions, centred: (N, at most 64)."""
-    centred = vectors.astype(np.float64) - vectors.mean(0, dtype=np.float64)
-    _, directions = np.linalg.eigh(centred.T @ centred)  # ascending
-    return (centred @ directions[:, -_MOST_DIRECTIONS:]).astype(np.float32)
+    centred = vectors - vectors.mean(0, dtype=np.float64).astype(np.float32)
+    _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))  # ascending
+    return centred @ directions[:, -_MOST_DIRECTIONS:].astype(np.float32)
 
 
 def _sort_sets(

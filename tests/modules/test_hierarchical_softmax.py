@@ -107,6 +107,15 @@ def test_only_the_paths_are_computed(monkeypatch):
     assert len(path) < 4
 
 
+def test_nodes_have_no_dropout():
+    embedding = AloneEmbedding(
+        FilterSettings(num_embeddings=WORDS - 1, base_dim=DIM), DIM, None, inter_dim=9, dropout=0.9
+    ).train()
+    module = HierarchicalSoftmax(embedding, tree()).train()
+    found = [module.log_prob(features(2), torch.tensor([1, 2])) for _ in range(2)]
+    assert torch.equal(*found)
+
+
 def test_no_target_and_half_precision():
     assert layer().log_prob(features(0), torch.zeros(0, dtype=torch.long)).shape == (0,)
     module = layer()

@@ -128,8 +128,10 @@ def clustered():
     """Eight clusters of eight words each, shuffled: which cluster each word is in, and vectors."""
     generator = np.random.default_rng(1)
     cluster = generator.permutation(np.arange(64) % 8)
-    centres = np.array([[x, y, z] for x in (-9, 9) for y in (-3, 3) for z in (-1, 1)], np.float32)
-    return cluster, centres[cluster] + 0.1 * generator.standard_normal((64, 3)).astype(np.float32)
+    centres = np.array([[x, y, z] for x in (-27, 27) for y in (-9, 9) for z in (-3, 3)], np.float32)
+    vectors = 0.5 * generator.standard_normal((64, 16)).astype(np.float32)
+    vectors[:, :3] += centres[cluster]
+    return cluster, vectors
 
 
 def test_words_that_are_alike_share_most_of_their_paths():
