@@ -139,9 +139,9 @@ def test_words_that_are_alike_share_most_of_their_paths():
     paths = walk(cluster_tree(vectors))
     assert {len(path) for path in paths} == {6}
     for number in range(8):
-        # The first three cuts go across the three directions, so that all words of a cluster are at one node then.
-        nodes = [{path[depth] for path, own in zip(paths, cluster, strict=True) if own == number} for depth in range(3)]
-        assert [len(found) for found in nodes] == [1, 1, 1]
+        # The first three cuts go across the three directions: all words of a cluster are still at one node behind them.
+        nodes = [{path[depth] for path, own in zip(paths, cluster, strict=True) if own == number} for depth in range(4)]
+        assert [len(found) for found in nodes] == [1, 1, 1, 1]
 
 
 def test_words_without_a_vector_have_a_subtree_of_their_own():
