@@ -2,6 +2,7 @@
 
 from fairseq_alone import model_settings
 from fairseq_alone.models.alone_family import AloneFamily
+from fairseq_alone.models.char_cnn_family import CharCnnFamily
 from fairseq_alone.models.code_family import CodeFamily
 from fairseq_alone.models.conventional_family import ConventionalFamily
 from fairseq_alone.models.embedding_family import EmbeddingFamily
@@ -29,5 +30,5 @@ def register_family(family: type[EmbeddingFamily]) -> type[EmbeddingFamily]:
     return family
 
 
-for _family in (ConventionalFamily, FactorizedFamily, AloneFamily, CodeFamily, TensorProductFamily):
+for _family in (ConventionalFamily, FactorizedFamily, AloneFamily, CodeFamily, TensorProductFamily, CharCnnFamily):
     register_family(_family)

@@ -126,7 +126,7 @@ class CharCnnEmbedding(ComputedEmbedding):
             self.bias.copy_(-mean * scale)
 
     def compute(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
-        """Vectors of words, ``(N,) -> (N, D_e)``, computed in float32 at least; see :meth:`ComputedEmbedding.compute`."""
+        """Vectors of words, ``(N,) -> (N, D_e)``, in float32 at least; see :meth:`ComputedEmbedding.compute`."""
         lengths = self.lengths.long()
         starts = (lengths.cumsum(0) - lengths)[ids]
         vectors = self._vectors(self.spelling, starts, lengths[ids])

@@ -125,9 +125,7 @@ class _InChunks(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         needed = ctx.needs_input_grad[1:]
-        tensors = [
-            tensor.detach().requires_grad_(need) for tensor, need in zip(ctx.saved_tensors, needed, strict=True)
-        ]
+        tensors = [tensor.detach().requires_grad_(need) for tensor, need in zip(ctx.saved_tensors, needed, strict=True)]
         trained = [tensor for tensor in tensors if tensor.requires_grad]
         sums = [torch.zeros_like(tensor) for tensor in trained]
         for chunk in ctx.work.chunks:

@@ -189,7 +189,9 @@ def embedding_tensors(state_dict):
     return [
         name
         for name in state_dict
-        if name.endswith((".w1", ".factor", ".codebooks", ".factors.0", "embed_tokens.weight", "projection.weight"))
+        if name.endswith(
+            (".w1", ".factor", ".codebooks", ".factors.0", ".characters", "embed_tokens.weight", "projection.weight")
+        )
     ]
 
 

@@ -14,6 +14,7 @@ KINDS = list(FAMILIES)
 #: Flags of those whose default size is too large for small models.
 SIZES = {
     "alone": ["--alone-inter-dim=12"],
+    "char_cnn": ["--char-cnn-dim=3", "--char-cnn-filters=1x3,2x4", "--char-cnn-correction-dim=2"],
     "factorized": ["--factorized-dim=3"],
     "tensor_product": ["--tensor-rank=3"],
 }
