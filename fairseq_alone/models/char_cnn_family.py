@@ -2,6 +2,7 @@
 # ruff: noqa: UP045
 
 import functools
+import itertools
 import logging
 import re
 from argparse import Namespace
@@ -18,7 +19,7 @@ from fairseq_alone.models.family_flags import flag
 from fairseq_alone.modules import CharCnnEmbedding
 from fairseq_alone.modules.char_cnn_budget import CharCnnBudget
 from fairseq_alone.modules.char_cnn_embedding import check_settings
-from fairseq_alone.modules.spelling import Spelling, spelling_of
+from fairseq_alone.modules.spelling import Spelling, places_of, spelling_of
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class CharCnnFamily(EmbeddingFamily):
             "num_embeddings": embedding.num_embeddings,
             "num_characters": embedding.num_characters,
             "num_code_points": len(embedding.code_points),
-            "spelled_length": len(embedding.spelling),
+            "spelled_length": embedding.spelling.size(1),
             "character_dim": embedding.characters.size(1),
             "filters": [[found.size(1), found.size(0)] for found in embedding.filters],
             "num_highway": len(embedding.highway),
@@ -138,19 +139,22 @@ class CharCnnFamily(EmbeddingFamily):
     @classmethod
     def describe(cls, tensors: dict[str, Tensor]) -> dict | None:
         """Sizes from the tensors."""
-        if not {"spelling", "lengths", "characters", "filters.0"} <= tensors.keys():
+        if not {"spelling", "code_points", "characters", "filters.0"} <= tensors.keys():
             return None
+        code_points = tensors["code_points"]
         characters, dim = tensors["characters"].shape
-        filters = [tensors[name].shape for name in sorted(tensors) if re.fullmatch(r"filters\.\d+", name)]
+        names = (f"filters.{number}" for number in itertools.count())
+        filters = [tensors[name].shape for name in itertools.takewhile(tensors.__contains__, names)]
         return {
-            "vocabulary": len(tensors["lengths"]),
+            # The characters are numbered from 1.
+            "vocabulary": len(places_of(tensors["spelling"][0], characters + 1 - len(code_points))[0]),
             "embed_dim": tensors["projection"].size(0),
             "characters": characters,
             "character_dim": dim,
             "character_filters": ",".join(f"{width}x{count}" for count, width, _ in filters),
             "highway_layers": sum(name.startswith("highway.") for name in tensors),
             "correction_dim": tensors["corrections"].size(1) if "corrections" in tensors else None,
-            "spelling_bytes": sum(tensors[name].nbytes for name in ("spelling", "lengths", "code_points")),
+            "spelling_bytes": tensors["spelling"].nbytes + code_points.nbytes,
         }
 
     @classmethod
@@ -190,7 +194,7 @@ def _sizes_of_share(args: Namespace, spelling: Spelling, embed_dim: int) -> tupl
     if args.char_cnn_highway_layers != 1:
         raise SettingError("highway_layers", f"must be 1 with --char-cnn-share, got {args.char_cnn_highway_layers}")
     budget = CharCnnBudget.of_share(
-        args.char_cnn_share, len(spelling.lengths), embed_dim, spelling.num_characters, args.char_cnn_dim
+        args.char_cnn_share, spelling.num_entries, embed_dim, spelling.num_characters, args.char_cnn_dim
     )
     return budget.filters, budget.correction_dim
 

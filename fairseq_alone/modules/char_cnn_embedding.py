@@ -10,10 +10,11 @@ from fairseq_alone.errors import SettingError
 from fairseq_alone.modules.char_cnn_vectors import Layout, vectors_in_chunks
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.rounding import as_computed_with
-from fairseq_alone.modules.spelling import LONGEST, RARE, Spelling, numbers_of, spell
+from fairseq_alone.modules.spelling import RARE, Spelling, numbers_of, places_of, spell
 
 # Of the gates of highway layers, so that at first these carry what they get (Kim et al., section 4.1: "around -2").
 _GATE_BIAS = -2.0
+_AWAITED = "the spelling comes with a state dict, and none was loaded"
 # Words that set the initial scale.
 _NUM_SCALE_SAMPLES = 1024
 
@@ -49,7 +50,6 @@ class CharCnnEmbedding(ComputedEmbedding):
     """
 
     spelling: Tensor
-    lengths: Tensor
     code_points: Tensor
 
     def __init__(
@@ -68,14 +68,15 @@ class CharCnnEmbedding(ComputedEmbedding):
         if embedding_dim < 1:
             raise SettingError("embedding_dim", f"must be at least 1, got {embedding_dim}")
         check_settings(character_dim, filters, num_highway, correction_dim, max_length)
-        super().__init__(len(spelling.lengths), embedding_dim, padding_idx)
+        super().__init__(spelling.num_entries, embedding_dim, padding_idx)
         self.rebuild = "update"
         self.num_characters = spelling.num_characters
         self.max_length = max_length
         self.correction_dim = correction_dim
         self._awaits_spelling = awaits_spelling
-        self.register_buffer("spelling", spelling.characters)
-        self.register_buffer("lengths", spelling.lengths)
+        self._places: tuple[Tensor, Tensor] | None = None
+        # Of two dimensions, so that a compact file takes it for codes and spends as few bits on each as will do.
+        self.register_buffer("spelling", spelling.characters.unsqueeze(0))  # (1, T)
         self.register_buffer("code_points", spelling.code_points)
         features = sum(count for _, count in filters)
         self.characters = nn.Parameter(torch.empty(spelling.num_characters - 1, character_dim))
@@ -111,7 +112,8 @@ class CharCnnEmbedding(ComputedEmbedding):
             self.corrections.zero_()
             # A step of Adam then moves a word's vector as far as it moves a table's row.
             self.correction_projection.normal_(std=self.correction_dim**-0.5)
-        self._scale_as_a_table()
+        if not self._awaits_spelling:
+            self._scale_as_a_table()
 
     def _scale_as_a_table(self) -> None:
         # All words have much in common, which would say nothing as an output word and hide the rest as an input word.
@@ -126,10 +128,17 @@ class CharCnnEmbedding(ComputedEmbedding):
             self.bias.copy_(-mean * scale)
 
     def compute(self, ids: Tensor, input_dropout: bool = False) -> Tensor:
-        """Vectors of words, ``(N,) -> (N, D_e)``, in float32 at least; see :meth:`ComputedEmbedding.compute`."""
-        lengths = self.lengths.long()
-        starts = (lengths.cumsum(0) - lengths)[ids]
-        vectors = self._vectors(self.spelling, starts, lengths[ids])
+        """Vectors of words, ``(N,) -> (N, D_e)``, computed in float32 at least; see :meth:`ComputedEmbedding.compute`.
+
+        Raises:
+            RuntimeError: no spelling was loaded yet.
+        """
+        if self._awaits_spelling:
+            raise RuntimeError(_AWAITED)
+        if self._places is None:
+            self._places = places_of(self.spelling[0], self.num_characters - len(self.code_points))
+        starts, lengths = (places[ids] for places in self._places)
+        vectors = self._vectors(self.spelling[0], starts, lengths)
         if self.correction_dim:
             with torch.autocast(ids.device.type, enabled=False):
                 corrections = nn.functional.embedding(ids, self.corrections).to(vectors.dtype)  # (N, c)
@@ -149,7 +158,7 @@ class CharCnnEmbedding(ComputedEmbedding):
             RuntimeError: no spelling was loaded yet.
         """
         if self._awaits_spelling:
-            raise RuntimeError("the spelling comes with a state dict, and none was loaded")
+            raise RuntimeError(_AWAITED)
         numbers = numbers_of(self.code_points.tolist(), self.num_characters)
         spelled = [spell(word, numbers, self.max_length) for word in words]
         device = self.characters.device
@@ -174,18 +183,26 @@ class CharCnnEmbedding(ComputedEmbedding):
         return vectors_in_chunks(lengths, read, layout, [tensor.to(wide) for tensor in tensors])
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        names = ("spelling", "lengths", "code_points")
-        given = {name: state_dict[prefix + name] for name in names if prefix + name in state_dict}
-        if not self._awaits_spelling:
-            for name, tensor in given.items():
-                own = getattr(self, name)
-                # Other sizes are PyTorch's to complain of.
-                if tensor.shape == own.shape and not torch.equal(tensor.to(own), own):
-                    raise ValueError(
-                        f"{prefix}{name} differs: the words of the checkpoint are not those of this dictionary"
-                    )
+        given = [
+            (name, state_dict[prefix + name]) for name in ("spelling", "code_points") if prefix + name in state_dict
+        ]
+        for name, tensor in given:
+            own = getattr(self, name)
+            # Other sizes are PyTorch's to complain of.
+            if not self._awaits_spelling and tensor.shape == own.shape and not torch.equal(tensor.to(own), own):
+                raise ValueError(
+                    f"{prefix}{name} differs: the words of the checkpoint are not those of this dictionary"
+                )
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self._awaits_spelling = self._awaits_spelling and len(given) < len(names)
+        self._awaits_spelling = self._awaits_spelling and len(given) < 2
+
+    def _forget_matrices(self) -> None:
+        super()._forget_matrices()
+        # The spelling is loaded and moved wherever matrices are forgotten.
+        self._places = None
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_places": None}
 
 
 def check_settings(
@@ -201,5 +218,5 @@ def check_settings(
         raise SettingError("highway_layers", f"must be at least 0, got {num_highway}")
     if correction_dim < 0:
         raise SettingError("correction_dim", f"must be at least 0, got {correction_dim}")
-    if not 1 <= max_length <= LONGEST:
-        raise SettingError("max_length", f"must be from 1 to {LONGEST}, got {max_length}")
+    if max_length < 1:
+        raise SettingError("max_length", f"must be at least 1, got {max_length}")

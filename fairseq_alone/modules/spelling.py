@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,39 +15,36 @@ _NUM_MARKS = 6
 # What subword-nmt puts behind a piece that goes on, and sentencepiece before one that begins a word.
 _JOINER, _SPACE_MARK = "@@", "▁"
 
-#: The longest spelling that a byte can count, without its two marks.
-LONGEST = 253
-
 
 @dataclass(frozen=True)
 class Spelling:
     """The characters of V entries, end to end.
 
     A number means: 0 nothing, 1 any character without a number of its own, 2 to 5 marks (an entry begins, it ends, it
-    goes on in the next one, a space before it), then one for each special entry, then those of ``code_points``.
+    goes on in the next one, a space before it), then one for each special entry, then those of ``code_points``. So the
+    numbers tell where an entry ends: at a special one, and at a mark that it ends or goes on.
 
     Attributes:
         characters: (T,), whole numbers in [1, C), of the smallest type that holds them.
-        lengths: (V,), uint8, at least 1: how many of them are each entry's.
         code_points: (K,), int32, rising: Unicode's numbers of the characters that have one here, C - K to C - 1.
+        num_entries: V.
         num_characters: C.
         num_cut: how many entries were too long.
     """
 
     characters: Tensor
-    lengths: Tensor
     code_points: Tensor
+    num_entries: int
     num_characters: int
     num_cut: int = 0
 
     @property
     def num_alike(self) -> int:
         """How many entries are spelled like one before them."""
-        ends = np.cumsum(self.lengths.numpy(), dtype=np.int64)
+        starts, lengths = places_of(self.characters, self.num_characters - len(self.code_points))
         values = self.characters.numpy()
-        starts = ends - self.lengths.numpy()
-        distinct = {values[start:end].tobytes() for start, end in zip(starts, ends, strict=True)}
-        return len(ends) - len(distinct)
+        pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
+        return self.num_entries - len({values[start : start + length].tobytes() for start, length in pairs})
 
 
 def spelling_of(entries: Sequence[str | None], max_length: int, min_entries: int = 1) -> Spelling:
@@ -57,34 +53,42 @@ def spelling_of(entries: Sequence[str | None], max_length: int, min_entries: int
     Args:
         entries: V texts; None is a special entry, which gets a character of its own.
         max_length: of an entry with more characters, its marks not counted, only the first and the last are taken, half
-            of this number each; from 1 to :data:`LONGEST`.
+            of this number each; at least 1.
         min_entries: a character that fewer entries have has no number of its own.
     """
-    known = Counter(character for entry in entries if entry is not None for character in set(_split(entry)[1]))
+    texts = [_split(entry)[1] for entry in entries if entry is not None]
+    known = Counter(character for text in texts for character in set(text))
     code_points = sorted(ord(character) for character, count in known.items() if count >= min_entries)
-    specials = sum(entry is None for entry in entries)
-    first = _NUM_MARKS + specials
-    numbers = {code_point: first + place for place, code_point in enumerate(code_points)}
-    next_special = iter(range(_NUM_MARKS, first))
-    spelled = [[next(next_special)] if entry is None else spell(entry, numbers, max_length) for entry in entries]
-    num_characters = first + len(code_points)
+    num_characters = _NUM_MARKS + len(entries) - len(texts) + len(code_points)
+    numbers = numbers_of(code_points, num_characters)
+    special = itertools.count(_NUM_MARKS)
+    spelled = [[next(special)] if entry is None else spell(entry, numbers, max_length) for entry in entries]
     return Spelling(
         torch.tensor(list(itertools.chain.from_iterable(spelled)), dtype=character_type(num_characters)),
-        torch.tensor([len(word) for word in spelled], dtype=torch.uint8),
         torch.tensor(code_points, dtype=torch.int32),
+        len(entries),
         num_characters,
-        sum(entry is not None and len(_split(entry)[1]) > max_length for entry in entries),
+        sum(len(text) > max_length for text in texts),
     )
 
 
-def awaited_spelling(num_embeddings: int, num_characters: int, num_code_points: int, length: int) -> Spelling:
+def awaited_spelling(num_entries: int, num_characters: int, num_code_points: int, length: int) -> Spelling:
     """A spelling of given sizes, V, C, K and T, whose numbers a checkpoint will bring."""
-    return Spelling(
-        torch.full((length,), RARE, dtype=character_type(num_characters)),
-        torch.ones(num_embeddings, dtype=torch.uint8),
-        torch.zeros(num_code_points, dtype=torch.int32),
-        num_characters,
-    )
+    characters = torch.full((length,), RARE, dtype=character_type(num_characters))
+    return Spelling(characters, torch.zeros(num_code_points, dtype=torch.int32), num_entries, num_characters)
+
+
+def places_of(characters: Tensor, first_code_point: int) -> tuple[Tensor, Tensor]:
+    """Where the entries of a :class:`Spelling` begin and how long they are, (V,) each, int64.
+
+    Args:
+        characters: (T,).
+        first_code_point: C - K.
+    """
+    special = (characters > SPACE) & (characters < first_code_point)
+    ends = (special | (characters == END) | (characters == GOES_ON)).nonzero().squeeze(1) + 1  # (V,)
+    starts = torch.cat((ends.new_zeros(1), ends[:-1]))[: len(ends)]
+    return starts, ends - starts
 
 
 def spell(entry: str, numbers: dict[int, int], max_length: int) -> list[int]:
