@@ -29,12 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedding",
         metavar="KIND",
-        help="conventional (a table), factorized, alone_share (recommended), codes, tensor_product, or ALONE as "
-        "published: alone_binary, alone_real, for a language model alone; default: alone_share, for a language model "
+        help="conventional (a table), factorized, alone_share (recommended), codes, tensor_product, char_cnn, or "
+        "ALONE as published: alone_binary, alone_real, for a language model alone; default: alone_share, for a language model "
         "conventional",
     )
     parser.add_argument(
-        "--share", metavar="S", help="size of alone_share, codes or tensor_product, the table's = 1; 0.5"
+        "--share",
+        metavar="S",
+        help="size of alone_share, codes, char_cnn or tensor_product, the table's = 1; default: 0.5, but without it "
+        "char_cnn has the sizes of its architecture",
     )
     parser.add_argument(
         "--start",

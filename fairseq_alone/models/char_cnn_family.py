@@ -15,10 +15,9 @@ from torch import Tensor
 
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
-from fairseq_alone.models.family_flags import flag
+from fairseq_alone.models.family_flags import fill_in, flag
 from fairseq_alone.modules import CharCnnEmbedding
 from fairseq_alone.modules.char_cnn_budget import CharCnnBudget
-from fairseq_alone.modules.char_cnn_embedding import check_settings
 from fairseq_alone.modules.spelling import Spelling, places_of, spelling_of
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ class CharCnnFlags(FairseqDataclass):
     """The ``--char-cnn-`` flags."""
 
     char_cnn_dim: int = flag(16, "values of a character's vector", "D")
-    char_cnn_filters: str = flag(
+    char_cnn_filters: Optional[str] = flag(
         _FILTERS,
         "filters of the character CNN: 1x32,3x64 is 32 filters that see one character and 64 that see three",
         "WxN,...",
@@ -88,6 +87,14 @@ class CharCnnFamily(EmbeddingFamily):
     }
 
     @classmethod
+    def fill_defaults(cls, args: Namespace, shape: str) -> None:
+        """Fill in the flags that were not given. With ``--char-cnn-share`` the filters, which follow, stay None."""
+        if getattr(args, "char_cnn_share", None) is None:
+            super().fill_defaults(args, shape)
+        else:
+            fill_in(args, cls.flags, char_cnn_filters=None)
+
+    @classmethod
     def build_from_dictionary(
         cls, args: Namespace, dictionary: Dictionary, embed_dim: int, stream: int
     ) -> CharCnnEmbedding:
@@ -96,12 +103,10 @@ class CharCnnFamily(EmbeddingFamily):
         Raises:
             UserError: the entries of the dictionary have no spelling.
         """
-        sizes = filters_of(args.char_cnn_filters), args.char_cnn_correction_dim
-        check_settings(args.char_cnn_dim, sizes[0], args.char_cnn_highway_layers, sizes[1], args.char_cnn_max_length)
-        if args.char_cnn_min_entries < 1:
-            raise SettingError("min_entries", f"must be at least 1, got {args.char_cnn_min_entries}")
         spelling = spelling_of_dictionary(dictionary, args.char_cnn_max_length, args.char_cnn_min_entries)
-        if args.char_cnn_share is not None:
+        if args.char_cnn_share is None:
+            sizes = filters_of(args.char_cnn_filters), args.char_cnn_correction_dim
+        else:
             sizes = _sizes_of_share(args, spelling, embed_dim)
         _warn_of(spelling, args.char_cnn_max_length, sizes[1])
         return CharCnnEmbedding(
@@ -167,6 +172,7 @@ def spelling_of_dictionary(dictionary: Dictionary, max_length: int, min_entries:
     """The spelling of a dictionary's entries; fairseq's own symbols are special.
 
     Raises:
+        SettingError: a setting is outside its range.
         UserError: all of them are numbers, as those of GPT-2's subwords or of units of speech.
     """
     entries = [dictionary[number] for number in range(len(dictionary))]
@@ -180,7 +186,7 @@ def spelling_of_dictionary(dictionary: Dictionary, max_length: int, min_entries:
 
 
 def filters_of(text: str) -> list[tuple[int, int]]:
-    """Read ``--char-cnn-filters``: ``WxN`` with commas between. Raises SettingError: the text is of another form."""
+    """Read ``--char-cnn-filters``, ``WxN`` with commas between, as (W, N). SettingError: it is of another form."""
     found = [re.fullmatch(r"([0-9]+)x([0-9]+)", part) for part in text.split(",")]
     filters = [(int(part[1]), int(part[2])) for part in found if part is not None]
     if len(filters) < len(found) or not all(width and count for width, count in filters):
@@ -189,8 +195,9 @@ def filters_of(text: str) -> list[tuple[int, int]]:
 
 
 def _sizes_of_share(args: Namespace, spelling: Spelling, embed_dim: int) -> tuple[list[tuple[int, int]], int]:
-    if args.char_cnn_correction_dim:
-        raise SettingError("correction_dim", "follows from --char-cnn-share; give one of the two")
+    for name in ("correction_dim", "filters"):
+        if getattr(args, f"char_cnn_{name}"):
+            raise SettingError(name, "follows from --char-cnn-share; give one of the two")
     if args.char_cnn_highway_layers != 1:
         raise SettingError("highway_layers", f"must be 1 with --char-cnn-share, got {args.char_cnn_highway_layers}")
     budget = CharCnnBudget.of_share(

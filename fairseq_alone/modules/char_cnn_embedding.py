@@ -67,7 +67,7 @@ class CharCnnEmbedding(ComputedEmbedding):
     ):
         if embedding_dim < 1:
             raise SettingError("embedding_dim", f"must be at least 1, got {embedding_dim}")
-        check_settings(character_dim, filters, num_highway, correction_dim, max_length)
+        _check_settings(character_dim, filters, num_highway, correction_dim, max_length)
         super().__init__(spelling.num_entries, embedding_dim, padding_idx)
         self.rebuild = "update"
         self.num_characters = spelling.num_characters
@@ -205,10 +205,9 @@ class CharCnnEmbedding(ComputedEmbedding):
         return {**super().__getstate__(), "_places": None}
 
 
-def check_settings(
+def _check_settings(
     character_dim: int, filters: Sequence[tuple[int, int]], num_highway: int, correction_dim: int, max_length: int
 ) -> None:
-    """Raise SettingError where a setting of :class:`CharCnnEmbedding` is outside its range."""
     if character_dim < 1:
         raise SettingError("dim", f"must be at least 1, got {character_dim}")
     if not filters or any(width < 1 or count < 1 for width, count in filters):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fairseq_alone.errors import SettingError
+
 # Numbers of characters. Checkpoints depend on them: they must never change.
 NOTHING, RARE, BEGIN, END, GOES_ON, SPACE = range(6)
 _NUM_MARKS = 6
@@ -54,8 +56,14 @@ def spelling_of(entries: Sequence[str | None], max_length: int, min_entries: int
         entries: V texts; None is a special entry, which gets a character of its own.
         max_length: of an entry with more characters, its marks not counted, only the first and the last are taken, half
             of this number each; at least 1.
-        min_entries: a character that fewer entries have has no number of its own.
+        min_entries: a character that fewer entries have has no number of its own; at least 1.
+
+    Raises:
+        SettingError: a setting is outside its range.
     """
+    for setting, value in (("max_length", max_length), ("min_entries", min_entries)):
+        if value < 1:
+            raise SettingError(setting, f"must be at least 1, got {value}")
     texts = [_split(entry)[1] for entry in entries if entry is not None]
     known = Counter(character for text in texts for character in set(text))
     code_points = sorted(ord(character) for character, count in known.items() if count >= min_entries)

@@ -7,12 +7,12 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch, divide
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect, start_of
+from fairseq_alone.recipes.training import Training, bits_flags, char_cnn_size, is_zero, no_effect, start_of
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
 
-_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share", "codes")
+_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share", "codes", "char_cnn")
 
 
 def language_model_training(work: WorkFolder, options: TrainOptions) -> Training:
@@ -37,6 +37,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         "alone": ["--alone-filter", "real", "--alone-inter-dim", str(inter_dim)],
         "alone_share": ["--alone-share", share],
         "codes": ["--codes-share", share],
+        "char_cnn": char_cnn_size(options.share)[0],
     }[embedding]
     start, start_settings = start_of(options)
     bits = bits_flags(options.bits)
@@ -64,7 +65,12 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         batches = math.ceil(math.ceil(tokens / words) / batch.size)
         updates = epochs * math.ceil(batches / workers.count)
         return [
-            *("--task", "language_modeling", "--arch", preset["architecture"].format(family=embedding.split("_")[0])),
+            *(
+                "--task",
+                "language_modeling",
+                "--arch",
+                preset["architecture"].format(family=embedding.removesuffix("_share")),
+            ),
             *(*size, *start, *bits, "--tie-embeddings", tie, *criterion),
             *("--decoder-layers", "2", "--decoder-embed-dim", str(units), "--decoder-hidden-size", str(units)),
             *("--variational-dropout", "--dropout", dropout, "--variational-recurrent-dropout", recurrent),
