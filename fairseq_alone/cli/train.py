@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embedding",
         metavar="KIND",
         help="conventional (a table), factorized, alone_share (recommended), codes, tensor_product, char_cnn, or "
-        "ALONE as published: alone_binary, alone_real, for a language model alone; default: alone_share, for a language model "
-        "conventional",
+        "ALONE as published: alone_binary, alone_real, for a language model alone; default: alone_share, for a "
+        "language model conventional",
     )
     parser.add_argument(
         "--share",

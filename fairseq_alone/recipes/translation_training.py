@@ -15,7 +15,7 @@ from fairseq_alone.recipes.workers import Workers
 
 # Kinds whose size is a share of the table's, with their flags' prefixes.
 _OF_A_SHARE = {"alone_share": "alone", "codes": "codes", "tensor_product": "tensor"}
-_EMBEDDINGS = ("conventional", "factorized", "alone_binary", "alone_real", "char_cnn", *_OF_A_SHARE)
+_EMBEDDINGS = ("conventional", "factorized", "alone_binary", "alone_real", *_OF_A_SHARE, "char_cnn")
 
 
 def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
