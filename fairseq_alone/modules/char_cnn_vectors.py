@@ -48,26 +48,32 @@ def char_cnn_vectors(numbers: Tensor, lengths: Tensor, layout: Layout, tensors: 
     """
     characters, projection, bias, filter_bias, *rest = tensors
     filters, highway = rest[: layout.num_filters], rest[layout.num_filters :]
-    size, longest = numbers.shape
-    width = max(found.size(1) for found in filters)
-    # Zero is the vector of no character. What follows a word is at least as long as a filter.
-    table = F.pad(characters, (0, 0, 1, 0))  # (C, d)
-    read = F.embedding(F.pad(numbers, (0, width - 1)), table)  # (N, P + w - 1, d)
-    places = torch.arange(longest, device=numbers.device)
+    longest = numbers.size(1)
+    table = F.pad(characters, (0, 0, 1, 0))  # (C, d); zero is the vector of no character
+    # What follows a word is at least as long as a filter.
+    numbers = F.pad(numbers, (0, max(found.size(1) for found in filters) - 1))  # (N, P + w - 1)
     parts = []
     for found in filters:
-        num_filters, width, dim = found.shape
-        windows = read.unfold(1, width, 1)[:, :longest].transpose(2, 3)  # (N, P, w, d)
-        seen = windows.reshape(size * longest, width * dim) @ found.flatten(1).t()  # (N * P, n_f)
-        beyond = places >= (lengths - width + 1).clamp(min=1).unsqueeze(1)  # (N, P)
-        seen = seen.view(size, longest, num_filters).masked_fill(beyond.unsqueeze(2), float("-inf"))
-        parts.append(seen.max(1).values)  # (N, n_f)
+        num_filters, width, _ = found.shape
+        # A word of fewer windows than others has its last one several times, which changes no maximum.
+        starts = torch.arange(max(longest - width + 1, 1), device=numbers.device)
+        starts = starts.minimum((lengths - width).clamp(min=0).unsqueeze(1))  # (N, W)
+        places = (starts.unsqueeze(2) + torch.arange(width, device=numbers.device)).flatten(1)  # (N, W * w)
+        windows = F.embedding(numbers.gather(1, places), table)  # (N, W * w, d)
+        seen = windows.view(starts.numel(), -1) @ found.flatten(1).t()  # (N * W, n_f)
+        parts.append(_largest(seen.view(*starts.shape, num_filters)))  # (N, n_f)
     # The hyperbolic tangent rises, so it may as well follow the maximum.
     features = torch.tanh(torch.cat(parts, 1) + filter_bias)  # (N, n)
     for matrix, shift in zip(highway[::2], highway[1::2], strict=True):
         transformed, gate = F.linear(features, matrix, shift).chunk(2, 1)  # (N, n) each
         features = torch.lerp(features, F.relu(transformed), torch.sigmoid(gate))
     return F.linear(features, projection, bias)  # (N, n) -> (N, D_e)
+
+
+def _largest(values: Tensor) -> Tensor:
+    """The maximum over the second dimension. One place gets all of the gradient, though several may have it."""
+    # Without places it takes a fraction of the time, but with a gradient many times as long.
+    return values.max(1).values if torch.is_grad_enabled() and values.requires_grad else values.amax(1)
 
 
 def vectors_in_chunks(
