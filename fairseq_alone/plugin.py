@@ -10,9 +10,13 @@ REGISTRATIONS = (
     "criterions.cross_entropy_with_distillation",
     "criterions.label_smoothed_cross_entropy_with_augmented_loss",
     "criterions.label_smoothed_cross_entropy_with_distillation",
+    "criterions.negative_sampling",
+    "criterions.noise_contrastive_estimation",
+    "criterions.sampled_softmax",
     "models.families",
     "optim.adam_muon",
     "tasks.headline_generation",
+    "tasks.truncated_bptt_lm",
 )
 
 _registered = False

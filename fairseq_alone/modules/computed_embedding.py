@@ -60,9 +60,21 @@ class ComputedEmbedding(nn.Module):
         """Look up words: ``(...) -> (..., D_e)``. In training, every distinct word is computed once."""
         if self._may_cache() or self._looks_up_in_update():
             return F.embedding(ids, self.matrix())
+        return self._compute_distinct(ids, input_dropout=True)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Rows of the matrix, ``(...) -> (..., D_e)``, without dropout, for an output layer that needs only these.
+
+        In training no other row is computed, unless the whole matrix of the update is there already.
+        """
+        if self._may_cache() or (self._update is not None and self._update.is_built):
+            return F.embedding(ids, self.matrix())
+        return self._compute_distinct(ids, input_dropout=False)
+
+    def _compute_distinct(self, ids: Tensor, input_dropout: bool) -> Tensor:
         distinct, positions = ids.unique(return_inverse=True)
         with as_computed_with(self):
-            vectors = self.compute(distinct, input_dropout=True)
+            vectors = self.compute(distinct, input_dropout=input_dropout)
         return F.embedding(positions, vectors)
 
     def matrix(self) -> Tensor:

@@ -32,6 +32,10 @@ class RegularizedProjection(TiedProjection):
         """``(..., D_e) -> (..., V)``."""
         return super().forward(features @ self.square.t())
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """``weight[ids]``: ``(...) -> (..., D_e)``."""
+        return super().rows(ids) @ self.square
+
     @property
     def weight(self) -> Tensor:
         """``matrix() @ P``, (V, D_e), for tools that only look."""

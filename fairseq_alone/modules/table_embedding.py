@@ -36,6 +36,13 @@ class TableEmbedding(nn.Embedding):
         """The table, (V, D_e), rounded where that is asked for."""
         return self.weight if self.rounding is None else self.rounding.tensors(self)["weight"]
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """Rows of the table, ``(...) -> (..., D_e)``, for an output layer that needs only these.
+
+        Unlike a look-up of input words, this gives padding its gradient, as a tied output layer does.
+        """
+        return F.embedding(ids, self.matrix())
+
     @torch.no_grad()
     def start_from(self, vectors: Tensor) -> None:
         """Begin with given vectors, (V, D_e); padding keeps its own."""

@@ -34,6 +34,10 @@ class TiedProjection(nn.Module):
         logits = F.linear(features.reshape(-1, features.size(-1)), matrix)
         return logits.view(*features.shape[:-1], matrix.size(0))
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """``weight[ids]``: ``(...) -> (..., D_e)``, without the rest of the matrix where that saves work."""
+        return self.embedding.rows(ids)
+
     @property
     def weight(self) -> Tensor:
         """The matrix (V, D_e), for tools that only look."""
