@@ -166,15 +166,17 @@ def test_numbers_have_no_spelling():
     with pytest.raises(UserError, match=words):
         embedding(task=TaskOf("11", "262", "madeupword0000"))
     embedding(task=TaskOf("11", "262", "a"))
+    embedding(task=TaskOf())
 
 
 def test_long_and_equal_spellings_get_one_warning(caplog):
     _warn_once.cache_clear()
     task = TaskOf("abcdefgh", "abxxxxgh", "xabcdefghx", "abc")
     with caplog.at_level(logging.WARNING):
+        embedding("--char-cnn-max-length=4", "--char-cnn-correction-dim=2", task=task)
+        assert len(caplog.records) == 1
         for _ in range(2):
             embedding("--char-cnn-max-length=4", task=task)
-        embedding("--char-cnn-max-length=4", "--char-cnn-correction-dim=2", task=task)
     assert [record.message for record in caplog.records] == [
         "3 entries of the dictionary have more than 4 characters; of these the first and the last count "
         "(--char-cnn-max-length)",

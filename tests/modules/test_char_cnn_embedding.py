@@ -130,7 +130,7 @@ def test_nothing_of_all_characters_is_kept(monkeypatch):
 @pytest.mark.parametrize("characters", [7, 2**15])
 def test_gradients(characters, monkeypatch):
     monkeypatch.setattr(char_cnn_vectors, "_CHUNK_CHARACTERS", characters)
-    embedding = small(words=WORDS[:6], dim=2, filters=[(1, 1), (2, 2)]).double()
+    embedding = small(words=WORDS[:5], dim=2, character_dim=2, filters=[(1, 1), (2, 1)], correction_dim=1).double()
     names = [name for name, _ in embedding.named_parameters()]
 
     def look_up(*values):
@@ -226,12 +226,28 @@ def test_in_an_autocast_region_it_computes_in_all_digits():
 
 
 def test_half_precision_sums_in_float32(monkeypatch):
-    """Chunks of a word each: gradients of 2048 equal words do not stop growing, as sums in float16 do."""
-    words = ["aa"] * 4096
-    monkeypatch.setattr(char_cnn_vectors, "_CHUNK_CHARACTERS", 2**8)
-    embedding = small(words, padding_idx=None, correction_dim=0, num_highway=0).half()
-    embedding.matrix().sum().backward()
-    assert embedding.bias.grad.tolist() == [4096.0] * DIM
+    """Chunks of a word each: in float16, ones that are added to 4096 one by one are lost."""
+    monkeypatch.setattr(char_cnn_vectors, "_CHUNK_CHARACTERS", 1)
+    embedding = small(["aa"] * 100, padding_idx=None, correction_dim=0, num_highway=0).half()
+    matrix = embedding.matrix()
+    gradient = torch.ones_like(matrix)
+    gradient[0] = 4096
+    matrix.backward(gradient)
+    assert embedding.bias.grad.tolist() == [4196.0] * DIM  # 4195, as far as float16 has it
+
+
+def test_a_character_that_was_never_seen_says_nothing_at_first():
+    torch.manual_seed(1)
+    embedding = CharCnnEmbedding(spelling_of(["ab", "cd"], 9), DIM, character_dim=3, filters=[(1, 4), (2, 4)])
+    assert not embedding.characters[0].any()
+    assert embedding.characters[1:].all()
+
+
+def test_what_follows_from_the_spelling_does_not_stay_behind_when_it_moves():
+    embedding = small()
+    embedding.matrix()
+    assert embedding.to("meta")._places is None
+    assert embedding.rebuild == "update"
 
 
 @pytest.mark.parametrize(
