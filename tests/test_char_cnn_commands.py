@@ -92,8 +92,14 @@ def test_numbers_are_refused(corpus, tmp_path):
     one_sentence(done, "needs words with a spelling, but every entry of the dictionary is a number")
 
 
-@pytest.mark.parametrize("arch", ["lstm_lm_char_cnn", "transformer_lm_char_cnn"])
-def test_language_models(corpus, tmp_path, arch):
+@pytest.mark.parametrize(
+    ("arch", "criterion"),
+    [
+        ("lstm_lm_char_cnn", ("--criterion", "sampled_softmax", "--sampled-num-samples", 10)),
+        ("transformer_lm_char_cnn", ("--criterion", "cross_entropy")),
+    ],
+)
+def test_language_models(corpus, tmp_path, arch, criterion):
     prefixes = [f"--{split}pref={corpus / split}.en" for split in ("train", "valid", "test")]
     fairseq("preprocess", "--only-source", *prefixes, "--destdir", tmp_path / "data", "--workers", 1)
     size = ["--decoder-embed-dim", 16, "--decoder-layers", 1, *SIZES, "--tie-embeddings", "decoder"]
@@ -103,7 +109,7 @@ def test_language_models(corpus, tmp_path, arch):
     fairseq(
         *("train", tmp_path / "data", "--user-dir", "fairseq_alone", "--task", "language_modeling", "--arch", arch),
         *(*size, *run, "--batch-size", 8, "--optimizer", "adam", "--lr", 0.01, "--save-dir", tmp_path / "run"),
-        *("--max-update", 4, "--log-format", "json", "--criterion", "cross_entropy"),
+        *("--max-update", 4, "--log-format", "json", *criterion),
     )
     path = ("--user-dir", "fairseq_alone", "--path", tmp_path / "run/checkpoint_last.pt")
     done = fairseq("eval_lm", tmp_path / "data", *path, *run, "--gen-subset", "test")
