@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--family",
         metavar="NAME",
         required=True,
-        help="of the new embedding: conventional (share 1), factorized, alone, codes, tensor_product or differentiated",
+        help="of the new embedding: conventional (share 1), factorized, alone, codes, tensor_product, differentiated "
+        "or char_cnn",
     )
     parser.add_argument(
         "--share", metavar="S", type=float, required=True, help="size of the new embedding, the table's = 1"

@@ -29,14 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedding",
         metavar="KIND",
-        help="conventional (a table), factorized, alone_share (recommended), codes, tensor_product, differentiated, or "
+        help="conventional (a table), factorized, alone_share (recommended), codes, tensor_product, differentiated, "
+        "char_cnn, or "
         "ALONE as published: alone_binary, alone_real, for a language model alone; default: alone_share, for a "
         "language model conventional",
     )
     parser.add_argument(
         "--share",
         metavar="S",
-        help="size of alone_share, codes, tensor_product or differentiated, the table's = 1; 0.5",
+        help="size of alone_share, codes, tensor_product, differentiated or char_cnn, the table's = 1; default: 0.5, "
+        "but without it char_cnn has the sizes of its architecture",
     )
     parser.add_argument(
         "--start",

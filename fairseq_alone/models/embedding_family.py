@@ -69,6 +69,11 @@ class EmbeddingFamily:
         raise NotImplementedError
 
     @classmethod
+    def build_from_dictionary(cls, args: Namespace, dictionary: Dictionary, embed_dim: int, stream: int) -> Embedding:
+        """Build the module where its tensors depend on the words; else :meth:`build_from_flags` is what to offer."""
+        return cls.build_from_flags(args, len(dictionary), embed_dim, dictionary.pad(), stream)
+
+    @classmethod
     def flags_of_share(cls, share: float, num_embeddings: int, embed_dim: int) -> dict[str, object]:
         """The flags of an embedding that has ``share`` of the trained values of a table V x D_e, as nearly as it can.
 
@@ -160,7 +165,7 @@ class EmbeddingFamily:
         # A checkpoint of an older version does not have the newer flags.
         fill_in(args, cls.flags)
         try:
-            embedding = cls.build_from_flags(args, len(dictionary), embed_dim, dictionary.pad(), stream)
+            embedding = cls.build_from_dictionary(args, dictionary, embed_dim, stream)
         except SettingError as error:
             raise UserError(f"{cls.flag_prefix}{error.setting.replace('_', '-')} {error.problem}") from error
         cls.check_dictionary(embedding, args, dictionary)

@@ -2,6 +2,7 @@
 
 from fairseq_alone import model_settings
 from fairseq_alone.models.alone_family import AloneFamily
+from fairseq_alone.models.char_cnn_family import CharCnnFamily
 from fairseq_alone.models.code_family import CodeFamily
 from fairseq_alone.models.conventional_family import ConventionalFamily
 from fairseq_alone.models.differentiated_family import DifferentiatedFamily
@@ -37,5 +38,6 @@ for _family in (
     CodeFamily,
     TensorProductFamily,
     DifferentiatedFamily,
+    CharCnnFamily,
 ):
     register_family(_family)

@@ -3,6 +3,7 @@
 from fairseq_alone.modules.alone_budget import AloneBudget
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
 from fairseq_alone.modules.build_embedding import build_embedding
+from fairseq_alone.modules.char_cnn_embedding import CharCnnEmbedding
 from fairseq_alone.modules.code_embedding import CodeEmbedding
 from fairseq_alone.modules.differentiated_embedding import DifferentiatedEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
@@ -18,6 +19,7 @@ from fairseq_alone.modules.variational_dropout import VariationalDropout, Variat
 __all__ = [
     "AloneBudget",
     "AloneEmbedding",
+    "CharCnnEmbedding",
     "CodeEmbedding",
     "DifferentiatedEmbedding",
     "FactorizedEmbedding",

@@ -7,11 +7,13 @@ import torch
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
+from fairseq_alone.modules.char_cnn_embedding import CharCnnEmbedding
 from fairseq_alone.modules.code_embedding import CodeEmbedding
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.differentiated_embedding import DifferentiatedEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterSettings
+from fairseq_alone.modules.spelling import awaited_spelling
 from fairseq_alone.modules.table_embedding import TableEmbedding
 from fairseq_alone.modules.tensor_product_embedding import TensorProductEmbedding
 
@@ -20,7 +22,8 @@ def build_embedding(family: str, settings: Mapping[str, Any]) -> ComputedEmbeddi
     """An embedding of given settings in evaluation mode. Its trained values are for ``load_state_dict`` to fill in.
 
     Args:
-        family: ``alone``, ``codes``, ``conventional``, ``differentiated``, ``factorized`` or ``tensor_product``.
+        family: ``alone``, ``char_cnn``, ``codes``, ``conventional``, ``differentiated``, ``factorized``
+            or ``tensor_product``.
         settings: the module's arguments by name, as JSON values; the filters' are an object ``settings``.
 
     Raises:
@@ -37,8 +40,16 @@ def _alone(settings: Mapping[str, Any], **others: Any) -> AloneEmbedding:
     return AloneEmbedding(FilterSettings(**settings), **others)
 
 
+def _char_cnn(
+    num_embeddings: int, num_characters: int, num_code_points: int, spelled_length: int, **others: Any
+) -> CharCnnEmbedding:
+    spelling = awaited_spelling(num_embeddings, num_characters, num_code_points, spelled_length)
+    return CharCnnEmbedding(spelling, awaits_spelling=True, **others)
+
+
 _BUILDERS: dict[str, Callable[..., ComputedEmbedding | TableEmbedding]] = {
     "alone": _alone,
+    "char_cnn": _char_cnn,
     "codes": CodeEmbedding,
     "conventional": TableEmbedding,
     "differentiated": DifferentiatedEmbedding,

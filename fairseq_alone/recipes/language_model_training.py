@@ -7,12 +7,12 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch, divide
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect, start_of
+from fairseq_alone.recipes.training import Training, bits_flags, char_cnn_size, is_zero, no_effect, start_of
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
 
-_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share", "codes", "differentiated")
+_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share", "codes", "differentiated", "char_cnn")
 
 _OUTPUT_LAYERS = ("softmax", "hierarchical", "differentiated", "char_cnn")
 _LOSSES = (
@@ -47,6 +47,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         "alone_share": ["--alone-share", share],
         "codes": ["--codes-share", share],
         "differentiated": ["--differentiated-share", share],
+        "char_cnn": char_cnn_size(options.share)[0],
     }[embedding]
     start, start_settings = start_of(options)
     bits = bits_flags(options.bits)
@@ -76,7 +77,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
             task, updates = "language_modeling", math.ceil(batches / workers.count)
         updates *= epochs
         return [
-            *("--task", task, "--arch", preset["architecture"].format(family=embedding.split("_")[0])),
+            *("--task", task, "--arch", preset["architecture"].format(family=embedding.removesuffix("_share"))),
             *(*size, *start, *bits, "--tie-embeddings", tie, *output, *criterion),
             *("--decoder-layers", "2", "--decoder-embed-dim", str(units), "--decoder-hidden-size", str(units)),
             *("--variational-dropout", "--dropout", dropout, "--variational-recurrent-dropout", recurrent),

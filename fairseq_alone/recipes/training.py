@@ -10,7 +10,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.values import one_of
+from fairseq_alone.recipes.values import decimal, one_of
 from fairseq_alone.recipes.workers import Workers
 
 
@@ -63,11 +63,19 @@ def bits_flags(bits: str | None) -> list[str]:
     return [] if bits == "32" else ["--embedding-bits", bits]
 
 
+def char_cnn_size(share: str | None) -> tuple[list[str], list[str]]:
+    """Flags and settings of a character CNN: of a share of the table, or of the architecture's size without one."""
+    if share is None:
+        return [], ["share=none"]
+    share = decimal("--share", share)
+    return ["--char-cnn-share", share], [f"share={share}"]
+
+
 def no_effect(embedding: str, **options: str | None) -> list[str]:
     """A note for each option of another kind of embedding that was given."""
     kinds = {
         "factorized_dim": ("factorized",),
-        "share": ("alone_share", "codes", "tensor_product", "differentiated"),
+        "share": ("alone_share", "codes", "tensor_product", "differentiated", "char_cnn"),
         "inter_dim": ("alone", "alone_binary", "alone_real", "factorized"),
     }
     return [

@@ -8,14 +8,14 @@ from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.presets import Preset, flag
 from fairseq_alone.recipes.steps import count_lines
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.training import Training, bits_flags, is_zero, no_effect, start_of
+from fairseq_alone.recipes.training import Training, bits_flags, char_cnn_size, is_zero, no_effect, start_of
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole, with_commas
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
 
 # Kinds whose size is a share of the table's, with their flags' prefixes.
 _OF_A_SHARE = {"alone_share": "alone", "codes": "codes", "tensor_product": "tensor", "differentiated": "differentiated"}
-_EMBEDDINGS = ("conventional", "factorized", "alone_binary", "alone_real", *_OF_A_SHARE)
+_EMBEDDINGS = ("conventional", "factorized", "alone_binary", "alone_real", *_OF_A_SHARE, "char_cnn")
 
 
 def translation_training(work: WorkFolder, options: TrainOptions) -> Training:
@@ -119,6 +119,9 @@ def _embedding(
         share = decimal("--share", options.share if options.share is not None else "0.5")
         family = embedding.removesuffix("_share")
         return family, [f"--{_OF_A_SHARE[embedding]}-share", share], [f"share={share}"], notes
+    if embedding == "char_cnn":
+        size_flags, size = char_cnn_size(options.share)
+        return embedding, size_flags, size, notes
     if embedding.startswith("alone_"):
         kind = embedding.removeprefix("alone_")
         return "alone", ["--alone-filter", kind, "--alone-inter-dim", str(inter_dim)], [f"inter_dim={inter_dim}"], notes

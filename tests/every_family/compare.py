@@ -43,6 +43,7 @@ FAMILIES = {
     "conventional": ("conventional", ""),
     "tensor_product": ("tensor_product", "--tensor-rank 4 --tensor-normalize"),
     "differentiated": ("differentiated", "--differentiated-blocks 30x10,restx6"),
+    "char_cnn": ("char_cnn", "--char-cnn-dim 4 --char-cnn-filters 1x4,2x8 --char-cnn-correction-dim 4"),
 }
 
 _ARCHITECTURES = {
@@ -56,6 +57,7 @@ _LENGTH_ARCHITECTURES = {
     "conventional": "transformer_length_duc",
     "tensor_product": "transformer_tensor_product_duc",
     "differentiated": "transformer_differentiated_duc",
+    "char_cnn": "transformer_char_cnn_duc",
 }
 
 _SIDE = "--{0}-embed-dim 16 --{0}-ffn-embed-dim 16 --{0}-layers 1 --{0}-attention-heads 2"

@@ -104,6 +104,7 @@ def test_what_is_computed_is_not_there_and_a_table_is_there_once(kind, tmp_path)
         "codes": 0,
         # Blocks of 8 x 5, 16 x 2 and 26 x 1.
         "differentiated": (8 * 5 + 16 * 2 + 26) * 4,
+        "char_cnn": 0,
         # Three products of (8, 3) and (7, 3), and two whole numbers.
         "tensor_product": 3 * (8 + 7) * 3 * 4 + 2 * 8,
     }
@@ -113,6 +114,11 @@ def test_what_is_computed_is_not_there_and_a_table_is_there_once(kind, tmp_path)
         codes, codebooks = (trained.model.state_dict()[f"encoder.embed_tokens.{n}"] for n in ("codes", "codebooks"))
         bits = int(codes.max()).bit_length()
         expected[kind] = codebooks.numel() * 4 + (codes.numel() * bits + 7) // 8
+    if kind == "char_cnn":
+        embedding = build(f"transformer_{kind}", ("--tie-embeddings=all",), vocabulary=50).model.encoder.embed_tokens
+        bits = (embedding.num_characters - 1).bit_length()
+        expected[kind] = sum(parameter.numel() for parameter in embedding.parameters()) * 4
+        expected[kind] += (embedding.spelling.numel() * bits + 7) // 8 + 4 * len(embedding.code_points)
     assert found["embedding"] == expected[kind]
     assert sum(found.values()) == path.stat().st_size
 

@@ -22,6 +22,7 @@ WORDS, DIM = 1200, 16
         ("conventional", 1),
         ("tensor_product", 0.5),
         ("differentiated", 0.3),
+        ("char_cnn", 0.5),
     ],
 )
 def test_a_share_is_a_share_of_the_table(name, share):
@@ -43,6 +44,7 @@ def test_a_share_is_a_share_of_the_table(name, share):
         ("conventional", 0.5),
         ("tensor_product", 0.001),
         ("differentiated", 0.1),
+        ("char_cnn", 0.001),
     ],
 )
 def test_a_share_that_cannot_be_is_refused(name, share):

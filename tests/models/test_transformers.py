@@ -190,7 +190,7 @@ def embedding_tensors(state_dict):
     return [
         name
         for name in state_dict
-        if name.endswith((".w1", ".factor", ".codebooks", ".factors.0", ".blocks.0", *tables))
+        if name.endswith((".w1", ".factor", ".codebooks", ".factors.0", ".blocks.0", ".characters", *tables))
     ]
 
 

@@ -11,11 +11,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fairseq_alone.errors import SettingError
 from fairseq_alone.modules import (
     AloneEmbedding,
+    CharCnnEmbedding,
     FactorizedEmbedding,
     FilterSettings,
     TensorProductEmbedding,
     TiedProjection,
 )
+from fairseq_alone.modules.spelling import spelling_of
 
 VOCABULARY, DIM, PAD = 61, 10, 1
 
@@ -23,6 +25,12 @@ VOCABULARY, DIM, PAD = 61, 10, 1
 def alone(filter="binary", base_dim=7, inter_dim=12, **settings):
     filters = FilterSettings(VOCABULARY, base_dim, filter=filter, num_codebooks=3, codebook_size=5)
     return AloneEmbedding(filters, DIM, PAD, inter_dim=inter_dim, **settings)
+
+
+def char_cnn():
+    spelling = spelling_of([None, None, *(f"w{number}" for number in range(2, VOCABULARY))], 9)
+    filters = [(1, 2), (2, 2)]
+    return CharCnnEmbedding(spelling, DIM, PAD, character_dim=2, filters=filters)
 
 
 EMBEDDINGS = {
@@ -35,6 +43,7 @@ EMBEDDINGS = {
     "published start": lambda: alone("real", init="published"),
     "free rows": lambda: alone("real", base_dim=19, free_rows=[(2, DIM), (4, 3)]),
     "factorized": lambda: FactorizedEmbedding(VOCABULARY, DIM, PAD, factorized_dim=3),
+    "characters": char_cnn,
     "tensor product": lambda: TensorProductEmbedding(VOCABULARY, DIM, PAD, order=3, rank=4, normalize=True),
 }
 

@@ -97,6 +97,10 @@ def test_embedding_of_a_share_of_the_table(work, command):
     flags = ("--embedding", "alone_share", "--share", "0.6", "--tie", "decoder", "--bits", "8", "--cpu")
     output, _ = dry_run(command, work, *flags)
     assert "--arch lstm_lm_alone --alone-share 0.6 --embedding-bits 8 --tie-embeddings decoder" in output
+    output, _ = dry_run(command, work, "--embedding", "char_cnn", "--share", "0.6", "--cpu")
+    assert "--arch lstm_lm_char_cnn --char-cnn-share 0.6 --tie-embeddings none" in output
+    output, _ = dry_run(command, work, "--embedding", "char_cnn", "--cpu")
+    assert "--arch lstm_lm_char_cnn --tie-embeddings none" in output
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,8 @@ def test_several_gpus_share_a_batch_and_the_schedule_ends_at_the_end(
         (["--tie", "all"], "--tie must be none or decoder, got 'all'"),
         (
             ["--embedding", "none"],
-            "--embedding must be conventional, factorized, alone, alone_share, codes or differentiated, got 'none'",
+            "--embedding must be conventional, factorized, alone, alone_share, codes, "
+            "differentiated or char_cnn, got 'none'",
         ),
         (["--augmented-loss", "half"], "--augmented-loss must be a number like 0.5 and not negative, got 'half'"),
         (["--max-epoch", "0"], "--max-epoch must be a positive whole number, got '0'"),

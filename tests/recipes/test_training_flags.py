@@ -93,6 +93,7 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         "codes": {"share": 0.25},
         "tensor_product": {"share": 0.25},
         "differentiated": {"share": 0.25},
+        "char_cnn": {"share": 0.25},
     }
     commands = {name: recipe.dry_run(embedding=name, **size)[1][0] for name, size in sizes.items()}
     suffix = "_wmt_en_de" if preset == "wmt16" else ""
@@ -103,6 +104,7 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         "codes": ["--arch", f"transformer_codes{suffix}", "--codes-share", "0.25"],
         "tensor_product": ["--arch", f"transformer_tensor_product{suffix}", "--tensor-share", "0.25"],
         "differentiated": ["--arch", f"transformer_differentiated{suffix}", "--differentiated-share", "0.25"],
+        "char_cnn": ["--arch", f"transformer_char_cnn{suffix}", "--char-cnn-share", "0.25"],
     }
     for kind, dropout in (("binary", "0.15"), ("real", "0.2")):
         own[f"alone_{kind}"] = ["--arch", f"transformer_alone{suffix}", "--alone-filter", kind]
@@ -117,6 +119,12 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
             del command[len(command) - 1 - command[::-1].index(word)]
         common.add(tuple(sorted(command)))
     assert len(common) == 1
+
+
+def test_characters_without_a_share_have_the_sizes_of_their_architecture(recipe):
+    _, [command] = recipe.dry_run(embedding="char_cnn")
+    assert value(command, "--arch").startswith("transformer_char_cnn")
+    assert not any(word.startswith("--char-cnn") for word in command)
 
 
 @pytest.mark.parametrize("tie", ["all", "decoder", "none"])

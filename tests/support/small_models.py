@@ -1,6 +1,7 @@
 """Small models of any architecture, built in this process from command-line flags."""
 
 import argparse
+import re
 
 from fairseq import options
 from fairseq.data import Dictionary
@@ -14,6 +15,7 @@ KINDS = list(FAMILIES)
 #: Flags of those whose default size is too large for small models.
 SIZES = {
     "alone": ["--alone-inter-dim=12"],
+    "char_cnn": ["--char-cnn-dim=3", "--char-cnn-filters=1x3,2x4", "--char-cnn-correction-dim=2"],
     "factorized": ["--factorized-dim=3"],
     "tensor_product": ["--tensor-rank=3"],
 }
@@ -43,7 +45,8 @@ def small(arch, *flags):
         [f"--{side}-embed-dim=8", f"--{side}-ffn-embed-dim=8", f"--{side}-layers=1", f"--{side}-attention-heads=2"]
         for side in ("encoder", "decoder")
     ]
-    size = [] if "--alone-share" in flags else SIZES.get(arch.removeprefix("transformer_"), [])
+    shared = any(re.fullmatch(r"--\w+(-\w+)*-share(=.*)?", str(flag)) for flag in flags)
+    size = [] if shared else SIZES.get(arch.removeprefix("transformer_"), [])
     return parse(arch, *sides[0], *sides[1], *size, "--dropout=0", *flags)
 
 
