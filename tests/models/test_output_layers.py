@@ -6,8 +6,9 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fairseq.models import ARCH_MODEL_REGISTRY
+from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
 from fairseq.models.ema.ema import EMA
+from omegaconf import OmegaConf
 from small_models import KINDS, SIZES, Task, dictionary, parse, small
 from toy_checkpoints import write_checkpoint
 from toy_trained import toy_trained
@@ -203,14 +204,14 @@ def test_a_family_over_itself_is_the_softmax():
 @pytest.mark.parametrize("layer", [HIERARCHICAL, "--output-layer=differentiated"])
 def test_a_start_gives_the_output_only_what_it_has_words_for(layer, tmp_path):
     write_vectors(tmp_path / "v.txt", two_clusters(counted()))
-    model = build("lstm_lm_conventional", layer)
+    model = build("lstm_lm_factorized", layer)
     before = copy.deepcopy(model.decoder.output_embedding.state_dict())
     args = argparse.Namespace(embedding_init=str(tmp_path / "v.txt"), output_layer=layer.split("=")[1])
     start_embeddings(model, args, Task())
     after = model.decoder.output_embedding.state_dict()
     same = [torch.equal(value, after[name]) for name, value in before.items()]
     assert same == [layer == HIERARCHICAL] * len(same)
-    assert model.decoder.embed_tokens.weight[5, 0].abs() > 0.1
+    assert model.decoder.embed_tokens.matrix()[5, 0].abs() > 0.1
 
 
 FLAGS = {
@@ -321,3 +322,25 @@ def test_nodes_are_not_words():
     for ask in (lambda: nodes.symbols, lambda: nodes.indices, lambda: nodes[0]):
         with pytest.raises(UserError, match="the nodes of its tree are not words"):
             ask()
+
+
+def from_configuration(**settings):
+    """A model as fairseq-hydra-train builds it."""
+    sizes = {"decoder_embed_dim": 8, "decoder_hidden_size": 8, "decoder_layers": 1, "factorized_dim": 3}
+    config = {"_name": "lstm_lm_factorized", **sizes, **settings}
+    filled = argparse.Namespace(**config)
+    ARCH_CONFIG_REGISTRY["lstm_lm_factorized"](filled)
+    task = Task()
+    task.source_dictionary = task.target_dictionary = counted()
+    return ARCH_MODEL_REGISTRY["lstm_lm_factorized"].build_model(OmegaConf.create(vars(filled)), task)
+
+
+def test_a_configuration_file_gives_the_same():
+    model = from_configuration(output_layer="hierarchical", hierarchical_tree="balanced")
+    assert isinstance(model.decoder.output_projection, HierarchicalSoftmax)
+    model = from_configuration(output_layer="differentiated", differentiated_blocks="10x4,rest x4")
+    assert model.decoder.output_embedding.block_sizes == [[10, 4], [40, 4]]
+    with pytest.raises(UserError, match="--output-layer must be one of softmax, hierarchical, differentiated.*'tree'"):
+        from_configuration(output_layer="tree")
+    with pytest.raises(UserError, match="hierarchical_tree.* must be one of huffman, balanced, clusters, got 'oak'"):
+        from_configuration(output_layer="hierarchical", hierarchical_tree="oak")
