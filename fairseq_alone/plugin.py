@@ -12,6 +12,7 @@ REGISTRATIONS = (
     "criterions.label_smoothed_cross_entropy_with_distillation",
     "criterions.negative_sampling",
     "criterions.noise_contrastive_estimation",
+    "criterions.output_layer_loss",
     "criterions.sampled_softmax",
     "models.families",
     "optim.adam_muon",
