@@ -10,6 +10,8 @@ REGISTRATIONS = (
     "criterions.cross_entropy_with_distillation",
     "criterions.label_smoothed_cross_entropy_with_augmented_loss",
     "criterions.label_smoothed_cross_entropy_with_distillation",
+    "criterions.label_smoothed_cross_entropy_with_self_normalization",
+    "criterions.self_normalization",
     "models.families",
     "optim.adam_muon",
     "tasks.headline_generation",
