@@ -45,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     headlines.add_argument("--keep-case", action="store_true", default=None, help="do not lower-case the text")
     headlines.add_argument("--duc", metavar="DIR", help="DUC 2004 task 1, in place of the test set of CORPUS")
+    language_model = parser.add_argument_group("language_model")
+    language_model.add_argument(
+        "--min-count", metavar="N", help="words that occur less often in train.txt become <unk>; default: 1, none do"
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the names and print the settings; do nothing")
 
 

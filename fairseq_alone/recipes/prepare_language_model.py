@@ -10,6 +10,7 @@ from fairseq_alone.recipes.prepare import Preparation
 from fairseq_alone.recipes.prepare_options import PrepareOptions
 from fairseq_alone.recipes.presets import read_presets
 from fairseq_alone.recipes.steps import SPLITS, count_lines, outcome, run_logged, say
+from fairseq_alone.recipes.values import positive
 from fairseq_alone.text_files import clean_lines
 
 
@@ -17,7 +18,7 @@ def prepare_language_model(work: Path, options: PrepareOptions) -> Preparation:
     """The preparation of a folder with train.txt, valid.txt and test.txt.
 
     Raises:
-        UserError: a file is missing.
+        UserError: a file is missing, or ``--min-count`` is no positive number.
     """
     if len(options.corpus) != 1:
         raise UserError("give the folder with train.txt, valid.txt and test.txt: fairseq-alone prepare WORK CORPUS")
@@ -26,8 +27,11 @@ def prepare_language_model(work: Path, options: PrepareOptions) -> Preparation:
         if not (folder / f"{split}.txt").is_file():
             raise UserError(f"{folder}/{split}.txt: there is no such file")
     read_presets("language_model", options.own_presets(work))
+    min_count = positive("--min-count", options.min_count or 1)
     # Checksum and size, so that changed data is noticed and a moved folder does not matter.
     settings = [f"{split}={cksum(folder / f'{split}.txt')}" for split in SPLITS]
+    if min_count > 1:  # folders of before have no such line
+        settings.append(f"min_count={min_count}")
 
     def steps(work: Path, write_settings: Callable[[], None]) -> None:
         if not (work / "clean").exists():
@@ -42,6 +46,7 @@ def prepare_language_model(work: Path, options: PrepareOptions) -> Preparation:
                 command = [*fairseq_command.fairseq_command("preprocess"), "--only-source", *prefixes, "--destdir"]
                 # --padding-factor 1: no made-up words in the dictionary, which would take a share of the probability.
                 command += [str(part), "--padding-factor", "1", "--workers", "1"]
+                command += ["--thresholdsrc", str(min_count)] if min_count > 1 else []
                 run_logged(work / "prepare.data-bin.log", command)
         print((work / "clean/counts").read_text(), end="")
         # fairseq adds <s>, <pad>, </s> and <unk>.

@@ -11,8 +11,8 @@ from fairseq_alone.recipes.workers import usable_cores
 
 # What each recipe does not know.
 _UNKNOWN = {
-    "translation": ("units", "keep_case", "duc"),
-    "headlines": ("subwords", "source_lang", "target_lang", "hold_out", "mirror"),
+    "translation": ("units", "keep_case", "duc", "min_count"),
+    "headlines": ("subwords", "source_lang", "target_lang", "hold_out", "mirror", "min_count"),
     "language_model": (
         *("preset", "units", "keep_case", "duc", "subwords", "source_lang", "target_lang", "merges", "hold_out"),
         "mirror",
@@ -37,6 +37,7 @@ class PrepareOptions:
     units: str | None = None
     keep_case: bool | None = None
     duc: str | None = None
+    min_count: str | None = None
 
     def require_known(self, recipe: str) -> None:
         """Raise UserError for a choice that a recipe does not have."""

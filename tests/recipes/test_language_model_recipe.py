@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections import Counter
 
 import corpora
 import pytest
@@ -159,6 +160,20 @@ def test_bad_text_is_refused_by_file_and_line(text, work, command, tmp_path):
     assert not (tmp_path / "new").exists()
     (tmp_path / "test.txt").unlink()
     assert "test.txt: there is no such file" in prepare(tmp_path / "new", status=1).err
+
+
+def test_rare_words_become_unknown(text, command, tmp_path):
+    """--min-count: the words of the dictionary are those that occur often enough, and settings are told apart."""
+    counts = Counter((text / "train.txt").read_text().split())
+    often = sorted(word for word, count in counts.items() if count >= 30)
+    assert 0 < len(often) < len(counts)
+    prepare = ("prepare", tmp_path / "work", text, "--recipe", "language_model")
+    command(*prepare, "--min-count", "30")
+    entries = (tmp_path / "work/data-bin/dict.txt").read_text().splitlines()
+    assert sorted(line.split()[0] for line in entries) == often
+    assert "with other settings" in command(*prepare, status=1).err
+    error = command("prepare", tmp_path / "x", text, "--recipe", "language_model", "--min-count", 0, status=1).err
+    assert "--min-count must be a positive whole number, got '0'" in error
 
 
 def test_a_word_too_few_is_an_error(work, tmp_path):
