@@ -47,7 +47,7 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
                     f"--share-all-embeddings needs one size: --encoder-embed-dim is {flags.encoder_embed_dim}, "
                     f"--decoder-embed-dim {flags.decoder_embed_dim}"
                 )
-            return super().build_model(flags, task)
+            return super().build_model(flags, task).use_scores_as_asked(flags)
 
     @classmethod
     def refuse_unsupported_flags(cls, args: Namespace) -> None:
