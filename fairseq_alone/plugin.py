@@ -12,6 +12,7 @@ REGISTRATIONS = (
     "criterions.label_smoothed_cross_entropy_with_distillation",
     "criterions.label_smoothed_cross_entropy_with_self_normalization",
     "criterions.self_normalization",
+    "criterions.target_sampling",
     "models.families",
     "optim.adam_muon",
     "tasks.headline_generation",
