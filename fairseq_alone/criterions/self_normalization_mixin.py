@@ -17,6 +17,7 @@ from fairseq_alone.modules.self_normalization import (
     choose_positions,
     infrequently_normalized_loss,
     self_normalized_loss,
+    target_scores_and_log_z,
 )
 
 
@@ -73,17 +74,26 @@ class SelfNormalizationMixin(LossParts):
         self, model: Any, net_output: tuple, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, Tensor]:
         """The whole loss, and the cross-entropy in it; log Z is kept for the log."""
-        loss, nll_loss = super().compute_loss(model, net_output, sample, reduce=False)
         logits, targets = self._without_prefix(net_output[0]), self._without_prefix(sample["target"])
-        kept = targets.ne(self.padding_idx).view(-1, 1)
-        scores = logits.gather(2, targets.unsqueeze(2)).view(-1, 1).to(nll_loss.dtype)
-        # log p = s - log Z. Padding has the loss zero, and any target.
-        log_z = (scores + nll_loss.view(-1, 1)).masked_fill(~kept, 0.0)
-        if self.weight > 0:
-            loss = self_normalized_loss(loss, log_z.view_as(loss), self.weight)
+        logits, targets = logits.reshape(-1, logits.size(-1)), targets.reshape(-1)  # (N, V), (N,)
+        target_scores, log_z = target_scores_and_log_z(logits, targets)
+        nll_loss = log_z - target_scores
+        loss = self_normalized_loss(self._smoothed(nll_loss, logits, log_z), log_z, self.weight)
+        padding = targets.eq(self.padding_idx)
+        loss, nll_loss = loss.masked_fill(padding, 0.0), nll_loss.masked_fill(padding, 0.0)
         loss, nll_loss = (loss.sum(), nll_loss.sum()) if reduce else (loss, nll_loss)
-        self._parts = {"nll_loss": nll_loss.data, **_sums(log_z[kept])}
+        self._parts = {"nll_loss": nll_loss.data, **_sums(log_z[~padding])}
         return loss, nll_loss
+
+    def _smoothed(self, nll_loss: Tensor, logits: Tensor, log_z: Tensor) -> Tensor:
+        """fairseq's label-smoothed loss (N,) of the cross-entropy (N,), where this criterion smooths."""
+        smoothing = getattr(self, "eps", 0.0)
+        if not smoothing:
+            return nll_loss
+        words = logits.size(1)
+        each = smoothing / (words - 1)
+        of_all_words = words * log_z - logits.sum(1, dtype=log_z.dtype)
+        return (1.0 - smoothing - each) * nll_loss + each * of_all_words
 
     def _infrequently_normalized(self, model: Any, sample: dict[str, Any], reduce: bool) -> Tensor:
         features, net_output = features_of(model, sample["net_input"])

@@ -1,7 +1,44 @@
 """Losses that draw the logarithm of a softmax's denominator, log Z, to zero, so that scores are log-probabilities."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def target_scores_and_log_z(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The scores of the targets, (N,), and log Z, (N,), float32 at least; their difference is ``log p``.
+
+    The gradient needs one tensor of the scores' size. PyTorch's own functions, one for each, would need four.
+
+    Args:
+        scores: of all words, (N, V).
+        targets: (N,), int64, in [0, V).
+    """
+    found: tuple[Tensor, Tensor] = _TargetScoresAndLogZ.apply(scores, targets)
+    return found
+
+
+class _TargetScoresAndLogZ(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        wide = _wide(scores)
+        log_z = wide.logsumexp(1)
+        ctx.save_for_backward(scores, targets, log_z)
+        return wide.gather(1, targets.unsqueeze(1)).squeeze(1), log_z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_targets: Tensor, of_log_z: Tensor) -> tuple[Tensor, None]:
+        scores, targets, log_z = ctx.saved_tensors
+        gradient = (_wide(scores) - log_z.unsqueeze(1)).exp_().mul_(of_log_z.unsqueeze(1))  # (N, V)
+        gradient.scatter_add_(1, targets.unsqueeze(1), of_targets.unsqueeze(1))
+        return gradient.to(scores.dtype), None
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def self_normalized_loss(loss: Tensor, log_z: Tensor, weight: float) -> Tensor:
@@ -57,8 +94,7 @@ def infrequently_normalized_loss(
         The loss (N,), an estimate of the cross-entropy (N,), and log Z of the chosen positions (M,); float32 at least.
         Only the sums over positions are estimates of anything.
     """
-    dtype = torch.promote_types(scores.dtype, torch.float32)
-    scores, target_scores = scores.to(dtype), target_scores.to(dtype)
+    scores, target_scores = _wide(scores), _wide(target_scores)
     each = smoothing / (scores.size(1) - 1)
     log_z = scores.logsumexp(1)  # (M, V) -> (M,)
     counts_for = target_scores.numel() / max(1, chosen.numel())

@@ -10,6 +10,7 @@ from fairseq_alone.modules.self_normalization import (
     choose_positions,
     infrequently_normalized_loss,
     self_normalized_loss,
+    target_scores_and_log_z,
 )
 
 WORDS, POSITIONS = 7, 5
@@ -43,6 +44,20 @@ def infrequent(logits, chosen, weight, smoothing):
     target_scores = logits.gather(1, TARGETS.unsqueeze(1)).squeeze(1)
     chosen = torch.tensor(chosen)
     return infrequently_normalized_loss(target_scores, TARGETS, logits[chosen], chosen, weight, smoothing)
+
+
+def test_target_scores_and_log_z(logits):
+    scores, log_z = target_scores_and_log_z(logits, TARGETS)
+    torch.testing.assert_close(log_z, logits.logsumexp(1))
+    assert scores.tolist() == [logits[position, target].item() for position, target in enumerate(TARGETS)]
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda given: target_scores_and_log_z(given, TARGETS), logits)
+    half = logits.detach().half().requires_grad_()
+    scores, log_z = target_scores_and_log_z(half, TARGETS)
+    assert scores.dtype == log_z.dtype == torch.float32
+    (log_z - scores).sum().backward()
+    one_hot = torch.nn.functional.one_hot(TARGETS, WORDS)
+    torch.testing.assert_close(half.grad, (half.detach().float().softmax(1) - one_hot).half(), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("chosen", [[3], [4, 0], [2, 1, 4, 0, 3]])
