@@ -1,5 +1,6 @@
 """Target sampling with the real commands: train, resume, two processes, generate and eval-lm."""
 
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -15,6 +16,8 @@ from fairseq_commands import (
     train_flags,
     train_log,
 )
+
+from fairseq_alone.cli import main
 
 pytestmark = pytest.mark.slow
 
@@ -97,3 +100,40 @@ def test_language_model(corpus, tmp_path):
     evaluated = fairseq("eval_lm", folder, *flags, "--path", path, "--gen-subset", "valid")
     (perplexity,) = re.findall(r"Perplexity: ([0-9.]+)", evaluated.stdout + evaluated.stderr)
     assert float(perplexity) == pytest.approx(float(train_log(done.stdout, "valid")[-1]["valid_ppl"]), abs=0.02)
+
+
+def test_candidates_are_found_and_limit_decoding(data, trained, tmp_path, capsys):
+    file = tmp_path / "candidates"
+    assert main(["candidates", str(data), "--output", str(file), "--frequent", "3", "--per-word", "2", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["lines"], facts["source_words"]) == (200, 40)
+    frequent, *lines = [line.split("\t") for line in file.read_text().splitlines()]
+    # The target is the source backwards, so each word translates itself.
+    frequent = frequent[1].split()
+    likely = {word: targets.split() for word, targets in lines}
+    assert all(targets[0] == word for word, targets in likely.items() if word not in frequent)
+    checkpoint = trained / "checkpoint_last.pt"
+    overrides = ("--model-overrides", f"{{'candidates': '{file}'}}")
+    done = generate(data, [checkpoint], *overrides, "--max-len-b", 12)
+    sources = dict(re.findall(r"^S-(\d+)\t(.*)$", done.stdout, re.MULTILINE))
+    batch = {other for source in sources.values() for word in source.split() for other in likely.get(word, [])}
+    found = hypotheses(done.stdout)
+    assert len(found) == 33
+    assert {word for text in found.values() for word in text.split()} <= batch | {*frequent, "<unk>"}
+    # One sentence at a time has fewer.
+    alone = generate(data, [checkpoint], *overrides, "--max-len-b", 12, "--batch-size", 1).stdout
+    for number, text in hypotheses(alone).items():
+        of_source = {other for word in sources[str(number)].split() for other in likely.get(word, [])}
+        assert set(text.split()) <= of_source | {*frequent, "<unk>"}
+
+
+def test_candidates_refused(data, tmp_path, capsys):
+    output = str(tmp_path / "file")
+    for flags, sentence in (
+        (["--per-word", "0"], "--per-word must be at least 1, got 0"),
+        (["--lines", "-1"], "--lines must be at least 0, got -1"),
+        (["--output", str(tmp_path / "no" / "file")], "--output"),
+    ):
+        assert main(["candidates", str(data), "--output", output, *flags]) == 1
+        assert sentence in capsys.readouterr().err
+    one_sentence(train_with(data, tmp_path, "--candidates", "no-file", check=False), "no-file")

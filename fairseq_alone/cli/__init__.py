@@ -21,6 +21,7 @@ from fairseq_alone.errors import UserError
 COMMANDS = {
     "average": "average the tensors of checkpoints of one model",
     "bundle": "write a folder with all that the use of a trained model needs: model, subwords, card, checksums",
+    "candidates": "find, for each source word, the target words that decoding may be limited to (--candidates)",
     "characters": "split text into one token a character, '▁' for the space; --join puts the words together again",
     "check-corpus": "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them",
     "compare": "compare trainings: parameters, checkpoint size, perplexity, BLEU, time, sample translations",
@@ -54,6 +55,7 @@ COMMANDS = {
 _NEED_FAIRSEQ = (
     *(
         "bundle",
+        "candidates",
         "compress",
         "corpus-vectors",
         "demo",
