@@ -11,11 +11,15 @@ REGISTRATIONS = (
     "criterions.label_smoothed_cross_entropy_with_augmented_loss",
     "criterions.label_smoothed_cross_entropy_with_distillation",
     "criterions.label_smoothed_cross_entropy_with_self_normalization",
+    "criterions.negative_sampling",
+    "criterions.noise_contrastive_estimation",
+    "criterions.sampled_softmax",
     "criterions.self_normalization",
     "criterions.target_sampling",
     "models.families",
     "optim.adam_muon",
     "tasks.headline_generation",
+    "tasks.truncated_bptt_lm",
 )
 
 _registered = False

@@ -172,7 +172,7 @@ def test_commands_of_the_usage(reader):
     reader.binarise()
     (reader.folder / "WORK").mkdir()
     (reader.folder / "WORK/data-bin").symlink_to(reader.folder / "DATA")
-    assert len(run_all(reader, "docs/usage.md")) == 11
+    assert len(run_all(reader, "docs/usage.md")) == 12
 
 
 def test_two_text_files_to_bleu_and_a_product(reader, monkeypatch, capsys):

@@ -54,6 +54,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--absolute", action=argparse.BooleanOptionalAction, help="headlines: add the ordinary position encoding"
     )
+    parser.add_argument(
+        "--carry-state",
+        action="store_true",
+        default=None,
+        help="language model: go on with the state of the sequence before (truncated back-propagation through time)",
+    )
+    parser.add_argument(
+        "--output-layer",
+        metavar="LAYER",
+        help="language model: softmax, hierarchical, differentiated or char_cnn; default: softmax",
+    )
+    parser.add_argument(
+        "--loss",
+        metavar="NAME",
+        help="language model: cross_entropy, sampled_softmax, noise_contrastive_estimation, target_sampling or "
+        "self_normalization; default: cross_entropy",
+    )
     parser.add_argument("--max-epoch", metavar="N", help="stop after so many epochs, 0 = no limit")
     parser.add_argument(
         "--max-update", metavar="N", help="stop after so many updates, 0 = no limit; not for a language model"

@@ -1,12 +1,13 @@
 """A folder of fairseq-preprocess as a corpus."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from fairseq.data import Dictionary, data_utils, indexed_dataset
 
-from fairseq_alone.corpus.text import Corpus, Text
+from fairseq_alone.corpus.text import Corpus, Text, chunks
 from fairseq_alone.errors import UserError
 
 
@@ -14,13 +15,13 @@ class _Sentences:
     """fairseq's data set of one text; each sentence ends with the dictionary's end of sentence."""
 
     def __init__(self, dataset: Any):
-        self._dataset = dataset
+        self.dataset = dataset
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self.dataset)
 
     def __getitem__(self, number: int) -> np.ndarray:
-        return self._dataset[number].numpy()
+        return self.dataset[number].numpy()
 
 
 def read_corpus(
@@ -55,6 +56,24 @@ def read_corpus(
     if len({len(text.sentences) for text in texts}) > 1:
         raise UserError(f"{path}: the two sides of the training data have different numbers of lines")
     return Corpus(texts, joined=pair and dictionaries[0] == dictionaries[1])
+
+
+def running_words(text: Text, max_words: int = 2**22) -> Iterator[np.ndarray]:
+    """All words of a binarised text in their order, with the ends of sentences, in pieces of (N,) integers.
+
+    Args:
+        text: of :func:`read_corpus`.
+        max_words: a piece has about so many, so that memory is bounded.
+    """
+    dataset = getattr(text.sentences, "dataset", None)
+    if isinstance(dataset, indexed_dataset.MMapIndexedDataset):
+        # Sentences stand end to end in the file; a hundred million words are read in a second.
+        words = np.frombuffer(dataset._bin_buffer, dtype=dataset._index.dtype)
+        for start in range(0, len(words), max_words):
+            yield words[start : start + max_words].astype(np.int64)
+        return
+    for piece in chunks(Corpus((text,)), np.arange(len(text.sentences)), max_words):
+        yield piece[0][0]
 
 
 def _text(path: Path, name: str, dictionary: Dictionary) -> Text:

@@ -230,6 +230,8 @@ def plain_config(model: Any, task: Any, criterion: Any = None) -> dict[str, dict
     task_settings = _plain(task)
     task_flags = {name: task_settings[name] for name in _TASK_FLAGS if name in task_settings}
     task_name = task_settings.get("_name") or settings.get("task")
+    if task_name == "truncated_bptt_lm":
+        task_name = "language_modeling"  # in use, texts are single, and other tools know this task only
     config = {"model": kept, "task": {"_name": task_name, **task_flags}}
     if criterion:
         config["criterion"] = {name: value for name, value in _plain(criterion).items() if name in _CRITERION_FLAGS}

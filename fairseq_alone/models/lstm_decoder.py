@@ -1,15 +1,18 @@
 """fairseq's LSTM decoder without an encoder, over a given embedding and output layer, with ordinary or variational
-dropout.
+dropout, layer by layer instead of step by step, and with a state that is carried from one piece of a text to the next.
 """
 
 from typing import Any
 
+import torch
 from fairseq.data import Dictionary
 from fairseq.models.lstm import LSTMDecoder
 from torch import Tensor, nn
 
 from fairseq_alone.modules import VariationalDropout, VariationalLSTMCell
+from fairseq_alone.modules.carried_state import CarriedState
 from fairseq_alone.modules.embedding import Embedding
+from fairseq_alone.modules.lstm_sequence import lstm_sequence
 
 
 class Scale(nn.Module):
@@ -66,6 +69,67 @@ class LSTMLanguageModelDecoder(LSTMDecoder):
         if scale_embedding:
             # Between the look-up and the first layer fairseq calls this module only.
             self.dropout_in_module: nn.Module = nn.Sequential(Scale(self.embedding_scale), self.dropout_in_module)
+        self.carried_state = CarriedState()
+
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: None = None,
+        incremental_state: dict | None = None,
+        src_lengths: Tensor | None = None,
+        first_piece: bool | None = None,
+    ) -> tuple[Tensor, None]:
+        """Logits (B, T, V) and None; the arguments are those of :meth:`extract_features`."""
+        features, attention = self.extract_features(prev_output_tokens, encoder_out, incremental_state, first_piece)
+        return self.output_layer(features), attention
+
+    def extract_features(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: None = None,
+        incremental_state: dict | None = None,
+        first_piece: bool | None = None,
+    ) -> tuple[Tensor, None]:
+        """Features (B, T, out_embed_dim) and None, like fairseq's.
+
+        Args:
+            prev_output_tokens: (B, T).
+            encoder_out: there is none.
+            incremental_state: of a search; each call is one step.
+            first_piece: where each batch goes on where the one before ended: whether this is the first one of the text.
+                None: every batch starts with an empty state.
+        """
+        if incremental_state is not None:
+            return super().extract_features(prev_output_tokens, encoder_out, incremental_state)
+        inputs = self.dropout_in_module(self.embed_tokens(prev_output_tokens)).transpose(0, 1)  # (T, B, D_e)
+        batch = inputs.size(1)
+        state = None
+        if first_piece is not None:
+            state = self.carried_state.begin(first_piece, self.training, batch)
+        if state is None:
+            empty = inputs.new_zeros(batch, self.hidden_size)
+            state = [(empty, empty)] * self.num_layers
+        ends = []
+        outputs = inputs
+        for cell, before in zip(self.layers, state, strict=True):
+            outputs, end = self.run_layer(cell, inputs, before)
+            ends.append(end)
+            inputs = self.dropout_out_module(outputs)
+            if self.residuals:
+                # As fairseq does: to what a layer says, the state that it began the step with is added.
+                inputs = inputs + torch.cat([before[0].unsqueeze(0), outputs[:-1]])
+        if first_piece is not None:
+            self.carried_state.keep(ends, self.training)
+        features = self.dropout_out_module(outputs).transpose(0, 1)  # (B, T, H)
+        if hasattr(self, "additional_fc"):
+            features = self.dropout_out_module(self.additional_fc(features))
+        return features, None
+
+    def run_layer(
+        self, cell: nn.LSTMCell, inputs: Tensor, before: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One layer: (T, B, input size) and the state before -> (T, B, H) and the state after."""
+        return lstm_sequence(cell, inputs, before)
 
     def output_layer(self, features: Tensor) -> Tensor:
         """``(B, T, out_embed_dim) -> (B, T, V)``."""
@@ -103,9 +167,14 @@ class VariationalLSTMDecoder(LSTMLanguageModelDecoder):
             self.layers[number] = cell
 
     def extract_features(self, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
-        """Features (B, T, out_embed_dim) and None, like fairseq's; each call starts a new batch of sequences."""
-        if self.training:
-            for cell in self.layers:
-                cell.start_sequences()
+        """Features (B, T, out_embed_dim) and None, like fairseq's; each call draws new masks."""
         features, attention = super().extract_features(*args, **kwargs)
         return self.output_dropout(features), attention
+
+    def run_layer(
+        self, cell: nn.LSTMCell, inputs: Tensor, before: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One layer with the masks of its cell, drawn anew."""
+        assert isinstance(cell, VariationalLSTMCell)
+        cell.start_sequences()
+        return cell.run(inputs, before)

@@ -12,11 +12,7 @@ from fairseq_alone.errors import UserError
 logger = logging.getLogger(__name__)
 
 #: The criterions that draw log Z to zero.
-SELF_NORMALIZED = (
-    "self_normalization",
-    "label_smoothed_cross_entropy_with_self_normalization",
-    "noise_contrastive_estimation",
-)
+SELF_NORMALIZED = ("self_normalization", "label_smoothed_cross_entropy_with_self_normalization")
 
 
 class UnnormalizedScores(BaseFairseqModel):
@@ -52,8 +48,8 @@ class UnnormalizedScores(BaseFairseqModel):
         """
         if criterion is not None and criterion not in SELF_NORMALIZED:
             logger.warning(
-                f"--unnormalized-scores: the model was trained with --criterion {criterion}, which leaves log Z as it "
-                f"comes, so its scores are no log-probabilities; train with {SELF_NORMALIZED[0]}"
+                f"--unnormalized-scores: the model was trained with --criterion {criterion}, not with "
+                "self-normalisation, so log Z may be far from zero; fairseq-alone log-z tells"
             )
         self.unnormalized_scores = True
 

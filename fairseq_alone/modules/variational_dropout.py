@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_alone.errors import SettingError
+from fairseq_alone.modules.lstm_sequence import lstm_sequence
 
 
 def sequence_mask(sequences: Tensor, probability: float) -> Tensor:
@@ -80,15 +81,28 @@ class VariationalLSTMCell(nn.LSTMCell):
     ) -> tuple[Tensor, Tensor]:
         """One time step, ``(B, input size), ((B, hidden size), (B, hidden size)) -> (hidden, cell)``, not masked."""
         hidden, cell = state
-        if self.training and self.input_dropout > 0.0:
-            if self._input_mask is None:
-                self._input_mask = sequence_mask(input, self.input_dropout)
+        self._draw_masks(input, hidden)
+        if self._input_mask is not None:
             input = input * self._input_mask
-        if self.training and self.recurrent_dropout > 0.0:
-            if self._hidden_mask is None:
-                self._hidden_mask = sequence_mask(hidden, self.recurrent_dropout)
+        if self._hidden_mask is not None:
             hidden = hidden * self._hidden_mask
         return super().forward(input, (hidden, cell))
+
+    def run(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """All time steps: (T, B, input size) and the state before -> hidden states (T, B, H) and the state after."""
+        self._draw_masks(inputs[0], state[0])
+        if self._input_mask is not None:
+            inputs = inputs * self._input_mask
+        return lstm_sequence(self, inputs, state, self._hidden_mask)
+
+    def _draw_masks(self, input: Tensor, hidden: Tensor) -> None:
+        if not self.training:
+            self.start_sequences()
+            return
+        if self.input_dropout > 0.0 and self._input_mask is None:
+            self._input_mask = sequence_mask(input, self.input_dropout)
+        if self.recurrent_dropout > 0.0 and self._hidden_mask is None:
+            self._hidden_mask = sequence_mask(hidden, self.recurrent_dropout)
 
     def extra_repr(self) -> str:
         """Sizes and probabilities, for ``print(model)``."""

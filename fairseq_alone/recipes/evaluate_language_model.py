@@ -1,7 +1,7 @@
 """Word-level perplexity of a run's best checkpoint on the validation and the test set.
 
 Every word and every end of a sentence counts once; a missing one is an error. The text is one stream, cut every so many
-words; only at a cut does the LSTM start with an empty state.
+words; only at a cut does the LSTM start with an empty state. A run that carries its state reads the text at one go.
 """
 
 import json
@@ -13,7 +13,7 @@ from fairseq_alone.files import replaced_on_success
 from fairseq_alone.recipes import fairseq_command
 from fairseq_alone.recipes.decode import file_state
 from fairseq_alone.recipes.evaluate import EvaluateOptions, Scores
-from fairseq_alone.recipes.language_model_training import counted_tokens
+from fairseq_alone.recipes.language_model_training import CARRIED, counted_tokens
 from fairseq_alone.recipes.run_folder import RunFolder
 from fairseq_alone.recipes.steps import run_logged, say
 from fairseq_alone.recipes.values import positive
@@ -27,13 +27,18 @@ def evaluate_language_model(work: WorkFolder, run: RunFolder, options: EvaluateO
         UserError: there is no checkpoint, or fairseq-eval-lm failed or did not see every word.
     """
     work.require("clean/counts")
+    carried = CARRIED in run.settings
+    if carried and options.context:
+        raise UserError(
+            f"--context does not work with {run.name}, which was trained with --carry-state: there is no cut"
+        )
     context = positive("--context", options.context or work.preset("small")["context"])
     checkpoint = run.checkpoints / "checkpoint_best.pt"
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint} is missing; run fairseq-alone train first")
     for note in run.require_trained():
         say(note)
-    scores = Scores(run, f"context={context} checkpoint={file_state(checkpoint)}")
+    scores = Scores(run, f"context={'all' if carried else context} checkpoint={file_state(checkpoint)}")
     if scores.are_there:
         say(f"{run.path} is evaluated already; nothing to do")
         return
@@ -42,6 +47,7 @@ def evaluate_language_model(work: WorkFolder, run: RunFolder, options: EvaluateO
     for split in ("valid", "test"):
         # One piece at a time, so that the memory for the logits does not depend on the machine.
         flags = ["--sample-break-mode", "none", "--tokens-per-sample", str(context), "--max-tokens", str(context)]
+        flags += ["--task", "truncated_bptt_lm"] if carried else []
         flags += ["--required-batch-size-multiple", "1", "--num-workers", "0", "--no-progress-bar"]
         flags += ["--cpu"] if options.cpu else []
         command = [*fairseq_command.fairseq_command("eval_lm"), str(work.path / "data-bin"), "--user-dir"]

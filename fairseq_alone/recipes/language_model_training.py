@@ -14,6 +14,15 @@ from fairseq_alone.recipes.workers import Workers
 
 _EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share", "codes")
 
+_OUTPUT_LAYERS = ("softmax", "hierarchical", "differentiated", "char_cnn")
+_LOSSES = (
+    *("cross_entropy", "sampled_softmax", "noise_contrastive_estimation", "target_sampling"),
+    "self_normalization",
+)
+
+#: The line in the settings of a run whose state goes on from one sequence to the next.
+CARRIED = "carry_state=1"
+
 
 def language_model_training(work: WorkFolder, options: TrainOptions) -> Training:
     """The training of an LSTM.
@@ -40,32 +49,34 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
     }[embedding]
     start, start_settings = start_of(options)
     bits = bits_flags(options.bits)
-    criterion = ["--criterion", "cross_entropy"]
-    if not is_zero(weight):
-        criterion = ["--criterion", "cross_entropy_with_augmented_loss"]
-        criterion += ["--augmented-loss-weight", weight, "--augmented-loss-temperature", temperature]
+    output, criterion = _output_and_loss(options, weight, temperature)
     units, words, sequences = preset["units"], preset["words"], preset["sequences"]
     dropout, recurrent, lr = preset["dropout"], preset["recurrent"], preset["lr"]
     settings = [
         f"preset={preset.name} embedding={embedding} {' '.join(size)}",
         *start_settings,
-        f"tie={tie} {' '.join(criterion)}",
+        f"tie={tie} {' '.join([*output, *criterion])}",
         f"max_epoch={epochs} seed={whole('--seed', options.seed)}",
         f"preset_flags={units} units, dropout {dropout} and {recurrent}, lr {lr}, batches of {sequences} x {words}",
         f"data={cksum(work.path / 'prepare.settings')}",
         # Runs of before have no such line.
         *([f"bits={bits[1]}"] if bits else []),
+        *([CARRIED] if options.carry_state else []),
         f"flags={' '.join(options.flags)}",
     ]
     tokens = counted_tokens(work)["train"]
 
     def flags(batch: Batch, workers: Workers, checkpoints: Path) -> list[str]:
         # The learning rate reaches zero at the last update. Each worker has its share of an epoch's batches.
-        batches = math.ceil(math.ceil(tokens / words) / batch.size)
-        updates = epochs * math.ceil(batches / workers.count)
+        if options.carry_state:
+            task, updates = "truncated_bptt_lm", math.ceil(math.ceil(tokens / (batch.size * workers.count)) / words)
+        else:
+            batches = math.ceil(math.ceil(tokens / words) / batch.size)
+            task, updates = "language_modeling", math.ceil(batches / workers.count)
+        updates *= epochs
         return [
-            *("--task", "language_modeling", "--arch", preset["architecture"].format(family=embedding.split("_")[0])),
-            *(*size, *start, *bits, "--tie-embeddings", tie, *criterion),
+            *("--task", task, "--arch", preset["architecture"].format(family=embedding.split("_")[0])),
+            *(*size, *start, *bits, "--tie-embeddings", tie, *output, *criterion),
             *("--decoder-layers", "2", "--decoder-embed-dim", str(units), "--decoder-hidden-size", str(units)),
             *("--variational-dropout", "--dropout", dropout, "--variational-recurrent-dropout", recurrent),
             *("--sample-break-mode", "none", "--tokens-per-sample", str(words), "--batch-size", str(batch.size)),
@@ -89,6 +100,25 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         flags,
         fp16=False,
     )
+
+
+def _output_and_loss(options: TrainOptions, weight: str, temperature: str) -> tuple[list[str], list[str]]:
+    """The flags of the output layer, none for a softmax, and those of the loss.
+
+    Raises:
+        UserError: there is no such layer or loss, or the loss contradicts the augmented loss.
+    """
+    layer = one_of("--output-layer", options.output_layer or "softmax", _OUTPUT_LAYERS)
+    output = [] if layer == "softmax" else ["--output-layer", layer]
+    loss = one_of("--loss", options.loss or "cross_entropy", _LOSSES)
+    if is_zero(weight):
+        # The layer knows a cheaper way to the probability of one word than by way of all of them.
+        of_layer = options.loss is None and layer in ("hierarchical", "differentiated")
+        return output, ["--criterion", "output_layer_loss" if of_layer else loss]
+    if loss != "cross_entropy":
+        raise UserError(f"--loss {loss} does not work with --augmented-loss, which needs the scores of all words")
+    augmented = ["--augmented-loss-weight", weight, "--augmented-loss-temperature", temperature]
+    return output, ["--criterion", "cross_entropy_with_augmented_loss", *augmented]
 
 
 def counted_tokens(work: WorkFolder) -> dict[str, int]:

@@ -74,12 +74,17 @@ class RunFolder:
             raise UserError(f"{self.last_checkpoint} is missing; run fairseq-alone train first")
         return [] if self.is_done else [f"the training of {self.path} has not finished; this is the state so far"]
 
+    @property
+    def settings(self) -> list[str]:
+        """What it was trained with, line by line; nothing before it is trained."""
+        file = self.path / "settings"
+        return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+
     def refuse_other_settings(self, settings: list[str]) -> None:
         """Raise UserError when the run was trained with other settings; the sentence names them."""
-        file = self.path / "settings"
-        if not file.is_file():
+        old = self.settings
+        if not old:
             return
-        old = file.read_text(encoding="utf-8").splitlines()
         # Runs of earlier versions do not say what their preset was.
         if not any(line.startswith("preset_flags=") for line in old):
             settings = [line for line in settings if not line.startswith("preset_flags=")]

@@ -5,10 +5,12 @@ from dataclasses import dataclass, fields
 
 from fairseq_alone.errors import UserError
 
+_LANGUAGE_MODELS = ("carry_state", "output_layer", "loss")
+
 # What each recipe does not know.
 _UNKNOWN = {
-    "translation": ("temperature", "length", "absolute"),
-    "headlines": ("temperature",),
+    "translation": ("temperature", "length", "absolute", *_LANGUAGE_MODELS),
+    "headlines": ("temperature", *_LANGUAGE_MODELS),
     "language_model": ("effective_tokens", "max_tokens", "max_update", "length", "absolute", "fp16"),
 }
 
@@ -33,6 +35,9 @@ class TrainOptions:
     bits: str | None = None
     length: str | None = None
     absolute: bool | None = None
+    carry_state: bool | None = None
+    output_layer: str | None = None
+    loss: str | None = None
     max_epoch: str | None = None
     max_update: str | None = None
     seed: str = "1"

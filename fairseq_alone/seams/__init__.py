@@ -21,6 +21,7 @@ SEAMS = (
     "moving_average",
     "tied_tensors",
     "amp",
+    "carried_states",
     "save_dir",
     "skipped_samples",
     "unknown_flags",

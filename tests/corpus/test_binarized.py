@@ -6,7 +6,7 @@ import torch
 from fairseq.data import indexed_dataset
 from small_models import dictionary
 
-from fairseq_alone.corpus.binarized import read_corpus
+from fairseq_alone.corpus.binarized import read_corpus, running_words
 from fairseq_alone.errors import UserError
 
 LINES = [[4, 5, 2], [6, 2], [7, 7, 8, 2]]
@@ -75,3 +75,13 @@ def test_what_is_missing_is_named(tmp_path):
     write(tmp_path, "train.en-de.de", LINES[:2])
     with pytest.raises(UserError, match="the two sides of the training data have different numbers of lines"):
         read_corpus(str(tmp_path), "en", "de", (dictionary(10), dictionary(10)))
+
+
+@pytest.mark.parametrize("dataset_impl", ["mmap", "lazy"])
+def test_running_words_come_in_order_and_in_pieces(dataset_impl, tmp_path):
+    write(tmp_path, "train", dataset_impl=dataset_impl)
+    dictionary(10).save(str(tmp_path / "dict.txt"))
+    (text,) = read_corpus(str(tmp_path)).texts
+    pieces = [piece.tolist() for piece in running_words(text, 4)]
+    assert sum(pieces, []) == sum(LINES, [])
+    assert [len(piece) for piece in pieces] == {"mmap": [4, 4, 1], "lazy": [5, 4]}[dataset_impl]

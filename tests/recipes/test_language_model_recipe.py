@@ -1,6 +1,7 @@
 """The language model recipe on a small text."""
 
 import json
+import math
 import re
 import shlex
 from collections import Counter
@@ -139,6 +140,9 @@ def test_several_gpus_share_a_batch_and_the_schedule_ends_at_the_end(
         (["--max-epoch", "0"], "--max-epoch must be a positive whole number, got '0'"),
         (["--embedding", "alone_share", "--share", "half"], "--share must be a number like 0.5 and not negative"),
         (["--max-update", "5"], "--max-update does not belong to the recipe language_model"),
+        (["--output-layer", "tree"], "--output-layer must be softmax, hierarchical, differentiated or char_cnn, got"),
+        (["--loss", "hinge"], "--loss must be cross_entropy, sampled_softmax, noise_contrastive_estimation, target_"),
+        (["--loss", "sampled_softmax", "--augmented-loss", "1"], "--loss sampled_softmax does not work with --augmen"),
         (["--", "--batch-size", "5"], "--batch-size is fixed by the preset: the steps of the learning rate are"),
     ],
 )
@@ -160,6 +164,36 @@ def test_bad_text_is_refused_by_file_and_line(text, work, command, tmp_path):
     assert not (tmp_path / "new").exists()
     (tmp_path / "test.txt").unlink()
     assert "test.txt: there is no such file" in prepare(tmp_path / "new", status=1).err
+
+
+def test_a_carried_state_from_training_to_perplexity(text, work, command):
+    """The learning rate ends at zero with the last piece, and evaluation reads each text at one go."""
+    training = ("train", work, "carried", "--embedding", "conventional", "--tie", "decoder", "--max-epoch", 2, "--cpu")
+    command(*training, "--carry-state", "--loss", "sampled_softmax", *SMALL)
+    log = (work / "runs/carried/train.log").read_text()
+    assert [float(rate) for rate in re.findall(r'"train_lr": "([^"]*)"', log)][-1] == 0
+    pieces = math.ceil(math.ceil(tokens(text / "train.txt") / 20) / 70)
+    assert f'"train_num_updates": "{2 * pieces}"' in log
+    command("evaluate", work, "carried", "--cpu")
+    scores = json.loads((work / "runs/carried/scores.json").read_text())["language_model"]
+    assert scores["valid"]["tokens"] == tokens(text / "valid.txt")
+    best = min(float(value) for value in re.findall(r'"valid_ppl": "([^"]*)"', log))
+    assert scores["valid"]["perplexity"] == pytest.approx(best, abs=0.011)
+    refused = command("evaluate", work, "carried", "--context", 9, "--cpu", status=1).err
+    assert "--context does not work with carried, which was trained with --carry-state" in refused
+    assert "with other settings" in command(*training, *SMALL, status=1).err
+
+
+def test_output_layers_and_losses_are_those_of_fairseq_train(work, command):
+    def criterion(*options):
+        words = shlex.split(command("train", work, "dry", *options, "--cpu", "--dry-run").out.split("command: ")[1])
+        return words[words.index("--criterion") + 1], "--output-layer" in words
+
+    assert criterion() == ("cross_entropy", False)
+    assert criterion("--loss", "noise_contrastive_estimation") == ("noise_contrastive_estimation", False)
+    assert criterion("--output-layer", "hierarchical") == ("output_layer_loss", True)
+    assert criterion("--output-layer", "differentiated", "--loss", "sampled_softmax") == ("sampled_softmax", True)
+    assert criterion("--output-layer", "char_cnn") == ("cross_entropy", True)
 
 
 def test_rare_words_become_unknown(text, command, tmp_path):

@@ -1,0 +1,46 @@
+"""How often each word is to be predicted, for criterions that draw noise."""
+
+import logging
+
+import numpy as np
+from fairseq.tasks import FairseqTask
+
+from fairseq_alone.corpus.binarized import read_corpus, running_words
+from fairseq_alone.corpus.text import Text
+from fairseq_alone.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def target_text(task: FairseqTask) -> Text:
+    """The training data's target side, or its only one.
+
+    Raises:
+        UserError: the task names no folder with such data.
+    """
+    settings = getattr(task, "cfg", None)
+    folder = getattr(settings, "data", None)
+    if not folder:
+        raise UserError(f"--task {type(task).__name__} names no folder with training data")
+    source, target = getattr(settings, "source_lang", None), getattr(settings, "target_lang", None)
+    if source is None:
+        return read_corpus(folder, dictionaries=(task.target_dictionary,)).texts[-1]
+    return read_corpus(folder, source, target, (task.source_dictionary, task.target_dictionary)).texts[-1]
+
+
+def target_counts(task: FairseqTask) -> np.ndarray:
+    """(V,), how often each word occurs in :func:`target_text`; the dictionary's counts where there is none.
+
+    A dictionary alone knows neither how many sentences end nor how many words are unknown, and counts both sides of the
+    data if it is of both.
+    """
+    size = len(task.target_dictionary)
+    try:
+        text = target_text(task)
+    except UserError as error:
+        logger.warning("%s; noise is drawn by the dictionary's counts", error)
+        return np.array(task.target_dictionary.count[:size], dtype=np.int64)
+    counts = np.zeros(size, dtype=np.int64)
+    for words in running_words(text):
+        counts += np.bincount(words, minlength=size)[:size]
+    return counts

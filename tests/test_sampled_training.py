@@ -1,0 +1,110 @@
+"""Criterions that draw noise, with fairseq's commands: trained, resumed, on two processes, evaluated, decoded with."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from fairseq_commands import (
+    assert_same_parameters,
+    fairseq,
+    generate,
+    hypotheses,
+    one_sentence,
+    run_together,
+    train_flags,
+    train_log,
+)
+
+from fairseq_alone.checkpoints import load_checkpoint
+
+pytestmark = pytest.mark.slow
+
+SAMPLED = ["--criterion", "sampled_softmax", "--sampled-num-samples", 8, "--sampled-min-effective-size", 6]
+NCE = ["--criterion", "noise_contrastive_estimation", "--nce-num-samples", 20, "--nce-learn-normalizer"]
+NEGATIVE = ["--criterion", "negative_sampling", "--negative-shared-samples", 20]
+SAME = {"rtol": 0, "atol": 1e-6}
+
+
+@pytest.fixture(scope="module")
+def text(corpus, tmp_path_factory):
+    """One side of the corpus, for language models."""
+    folder = tmp_path_factory.mktemp("text") / "bin"
+    prefixes = [flag for split in ("train", "valid") for flag in (f"--{split}pref", corpus / f"{split}.en")]
+    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
+    return folder
+
+
+def language_model(text, save_dir, *flags):
+    """Train; what was printed."""
+    return fairseq(
+        *("train", text, "--user-dir", "fairseq_alone", "--task", "language_modeling", "--arch", "lstm_lm_alone"),
+        *("--decoder-embed-dim", 16, "--decoder-layers", 1, "--decoder-hidden-size", 16, "--alone-inter-dim", 32),
+        *("--tie-embeddings", "decoder", "--tokens-per-sample", 20, "--batch-size", 8, "--save-dir", save_dir),
+        *("--required-batch-size-multiple", 1, "--cpu", "--optimizer", "adam", "--lr", 0.01, "--num-workers", 0),
+        *("--log-format", "json", "--log-interval", 1, *flags),
+    ).stdout
+
+
+@pytest.mark.parametrize("flags", [SAMPLED, NCE], ids=["sampled softmax", "nce"])
+def test_a_resumed_language_model_is_the_one_that_was_never_stopped(flags, text, tmp_path):
+    whole = train_log(language_model(text, tmp_path / "whole", *flags, "--max-update", 6))
+    first = train_log(language_model(text, tmp_path / "parts", *flags, "--max-update", 3))
+    log = language_model(text, tmp_path / "parts", *flags, "--max-update", 6)
+    assert [line["loss"] for line in whole] == [line["loss"] for line in first + train_log(log)]
+    assert "ppl" not in whole[0]
+    last = [tmp_path / folder / "checkpoint_last.pt" for folder in ("whole", "parts")]
+    assert_same_parameters(*last, **SAME)
+    if flags is NCE:
+        ours = [load_checkpoint(path)["criterion"]["log_normalizer"].item() for path in last]
+        assert ours[0] == pytest.approx(ours[1], abs=1e-6)
+        assert float(whole[0]["log_z"]) != float(whole[-1]["log_z"])
+    flags = ("--user-dir", "fairseq_alone", "--path", last[1], "--gen-subset", "valid", "--tokens-per-sample", 20)
+    done = fairseq("eval_lm", text, *flags, "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
+    (perplexity,) = re.findall(r"Perplexity: ([0-9.]+)", done.stdout + done.stderr)
+    valid = json.loads(re.findall(r"\| valid \| (\{.*\})", log)[-1])
+    assert float(perplexity) == pytest.approx(float(valid["valid_ppl"]), abs=0.02)
+
+
+def translation(data, folder, *flags):
+    """Flags of a small translation model; the usual ones smooth labels, which these criterions do not."""
+    flags = train_flags(data, folder, "--share-all-embeddings", *flags)
+    place = flags.index("--label-smoothing")
+    return flags[:place] + flags[place + 2 :]
+
+
+def two_processes(data, folder, *flags):
+    """fairseq-train as two CPU processes."""
+    rendezvous = Path(tempfile.mkdtemp(dir=folder.parent), "rendezvous")
+    flags += ("--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn")
+    flags += ("--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp")
+    processes = [translation(data, folder, *flags, "--distributed-rank", rank) for rank in (0, 1)]
+    return run_together("fairseq_cli.train", processes)[0].stdout
+
+
+@pytest.mark.parametrize("criterion", [SAMPLED, NCE], ids=["sampled softmax", "nce"])
+def test_two_processes_equal_one_with_twice_the_micro_batches(criterion, data, tmp_path):
+    flags = [*criterion, "--dropout", 0, "--max-tokens", 150, "--adam-eps", 1e-3, "--max-update", 4]
+    one = fairseq("train", *translation(data, tmp_path / "one", *flags, "--update-freq", 2)).stdout
+    two = two_processes(data, tmp_path / "two", *flags)
+    losses = [[float(line["loss"]) for line in train_log(log)] for log in (one, two)]
+    assert len(losses[0]) == 4
+    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
+    last = [tmp_path / folder / "checkpoint_last.pt" for folder in ("one", "two")]
+    assert_same_parameters(*last, rtol=1e-4, atol=1e-5)
+    if criterion is NCE:
+        first, second = (load_checkpoint(path)["criterion"]["log_normalizer"].item() for path in last)
+        assert first == pytest.approx(second, abs=1e-5)
+
+
+def test_translation_by_negative_sampling_warns_and_decodes(data, tmp_path):
+    done = fairseq("train", *translation(data, tmp_path, *NEGATIVE, "--max-update", 3))
+    assert "--criterion negative_sampling learns word vectors and no language model" in done.stdout + done.stderr
+    assert len(hypotheses(generate(data, [tmp_path / "checkpoint_last.pt"]).stdout)) == 33
+
+
+def test_a_refusal_is_one_sentence(data, tmp_path):
+    flags = ("--criterion", "sampled_softmax", "--sampled-num-samples", 0)
+    done = fairseq("train", *translation(data, tmp_path, *flags), check=False)
+    one_sentence(done, "--sampled-num-samples must be at least 1, got 0")
