@@ -70,4 +70,6 @@ def _table(descriptions: list[dict]) -> str:
 
 
 def _text(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.3g}"

@@ -31,7 +31,7 @@ class TranslationTable:
         order = np.lexsort((self.targets[kept], -self.probabilities[kept], self.sources[kept]))
         sources, targets = self.sources[kept][order], self.targets[kept][order]
         distinct, starts = np.unique(sources, return_index=True)
-        ends = np.append(starts[1:], len(sources))
+        ends = np.append(starts, len(sources))[1:]
         return {
             int(source): targets[start : min(start + count, end)].tolist()
             for source, start, end in zip(distinct, starts, ends, strict=True)

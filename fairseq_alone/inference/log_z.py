@@ -46,9 +46,16 @@ class LogZ:
             "mean": self.values.mean().item(),
             "deviation": self.values.std(correction=0).item(),
             "quantiles": {f"{share:g}": value for share, value in zip(QUANTILES, quantiles.tolist(), strict=True)},
-            "perplexity": math.exp((self.values - self.scores).mean().item()),
-            "perplexity_unnormalized": math.exp(-self.scores.mean().item()),
+            "perplexity": _perplexity((self.values - self.scores).mean().item()),
+            "perplexity_unnormalized": _perplexity(-self.scores.mean().item()),
         }
+
+
+def _perplexity(mean: float) -> float:
+    try:
+        return math.exp(mean)
+    except OverflowError:
+        return math.inf
 
 
 @torch.no_grad()

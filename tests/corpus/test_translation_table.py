@@ -76,6 +76,7 @@ def test_a_code_of_words_is_found():
     assert all(len(targets) == 3 and not {5, 6} & set(targets) for targets in likely.values())
     assert likely[4][0] == 11
     assert likely[10][0] != 5
+    assert table.most_likely(3, np.arange(12)) == {}
 
 
 WORDS = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "c": 6}
