@@ -93,8 +93,9 @@ class CandidateDecoder(TransformerDecoderBase):
         words = self.candidates.words(encoder_out["src_tokens"][0])
         layer: Any = self.output_projection
         rows = layer.rows(words) if isinstance(layer, TiedProjection) else F.embedding(words, layer.weight)
-        scores = features.new_full((*features.shape[:2], self.candidates.num_words), -torch.inf)
-        return scores.index_copy_(2, words, F.linear(features, rows)), extra
+        found = F.linear(features, rows)  # (B, T, C)
+        scores = found.new_full((*found.shape[:2], self.candidates.num_words), -torch.inf)
+        return scores.scatter_(2, words.expand_as(found), found), extra
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, like every module. Raises UserError: a loss needs the scores of all words."""
