@@ -35,7 +35,11 @@ _Loaded = TypeVar("_Loaded", bound=LoadedModel)
 
 @dataclass(frozen=True)
 class Origin:
-    """A path and the options of :func:`fairseq_alone.load`, whose documentation says what they mean."""
+    """A path and the options of :func:`fairseq_alone.load`, whose documentation says what they mean.
+
+    Args:
+        unnormalized_scores: fairseq's search takes scores for log-probabilities as they are.
+    """
 
     path: str
     device: str = "cpu"
@@ -46,6 +50,7 @@ class Origin:
     sentencepiece: str | None = None
     moses: bool = False
     split: bool = False
+    unnormalized_scores: bool = False
 
 
 def load_origin(origin: Origin) -> Translator | LanguageModel:
@@ -56,7 +61,10 @@ def load_origin(origin: Origin) -> Translator | LanguageModel:
     """
     if origin.backend not in BACKENDS:
         raise UserError(f"--backend must be {' or '.join(BACKENDS)}, got {origin.backend!r}")
-    if is_ctranslate2_folder(origin.path):
+    is_folder = is_ctranslate2_folder(origin.path)
+    if origin.unnormalized_scores and (origin.backend != "fairseq" or is_folder):
+        raise UserError("--unnormalized-scores is for models that fairseq decodes with: CTranslate2 always normalises")
+    if is_folder:
         return _of_ctranslate2(replace(origin, path=os.path.abspath(origin.path)))
     if origin.quantization is not None and origin.backend != "ctranslate2":
         raise UserError(
@@ -75,6 +83,8 @@ def load_origin(origin: Origin) -> Translator | LanguageModel:
     given = given_files(origin.data, origin.bpe_codes, origin.sentencepiece, origin.moses, origin.split)
     with _same_root_logger():
         trained = open_model(origin.path, given)
+    if origin.unnormalized_scores:
+        _leave_scores_unnormalized(trained)
     pipeline = TextPipeline(trained.text, trained.path)
     if trained.kind == "language_model":
         if origin.backend != "fairseq":
@@ -116,6 +126,14 @@ def _same_root_logger() -> Iterator[None]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+def _leave_scores_unnormalized(trained: TrainedModel) -> None:
+    from fairseq_alone.models.unnormalized_scores import UnnormalizedScores
+
+    if not isinstance(trained.model, UnnormalizedScores):
+        raise UserError(f"{trained.path}: --unnormalized-scores is for architectures of this package, not fairseq's")
+    trained.model.use_unnormalized_scores(trained.config["model"].get("criterion"))
 
 
 def _backend(trained: TrainedModel, origin: Origin) -> Backend:

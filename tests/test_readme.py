@@ -31,6 +31,7 @@ PLACES = (
     *("DATA", "DATA_LM", "WORK", "checkpoints", "checkpoints_lm", "generated.txt", "test.de", "text.en", "text.de"),
     *("train.txt", "valid.txt", "test.txt", "for_fairseq", "for_torchscript", "RUN", "test.en", "out.de", "BUNDLE"),
     *("for_ctranslate2", "for_huggingface", "for_speed", "model.safetensors", "LICENCE.txt"),
+    "candidates.txt",
 )
 
 #: What the shell would put in place of these; "..." is what the reader's training has beside the flags that are shown.
@@ -39,6 +40,9 @@ TEXTS = {
     "fairseq-train ...": "fairseq-train DATA --user-dir fairseq_alone --optimizer adam --lr 0.01 --max-tokens 400 "
     "--criterion cross_entropy --required-batch-size-multiple 1 --no-save --disable-validation",
 }
+
+# The reader's training in README.md, whose checkpoint other documents use.
+_SAVED = "--user-dir fairseq_alone --optimizer adam --lr 0.01 --max-tokens 400 --save-dir checkpoints"
 
 # A model that has learned nothing does not end its sentences.
 _SHORT = ("--max-len-b", 10)
@@ -105,6 +109,8 @@ class Reader:
             setting, _, value = word.rpartition("=")
             if value.split("/")[0] in PLACES:
                 word = f"{setting}={self.folder / value}" if setting else str(self.folder / value)
+            # As a value of --model-overrides.
+            word = re.sub(r"'([\w.]+)'}", lambda match: f"'{self.folder / match[1]}'}}", word)
             words += sorted(glob.glob(word)) if "*" in word else [word]
         return words
 
@@ -172,7 +178,8 @@ def test_commands_of_the_usage(reader):
     reader.binarise()
     (reader.folder / "WORK").mkdir()
     (reader.folder / "WORK/data-bin").symlink_to(reader.folder / "DATA")
-    assert len(run_all(reader, "docs/usage.md")) == 12
+    reader.run(f"fairseq-train DATA --arch transformer_alone {_SAVED}")
+    assert len(run_all(reader, "docs/usage.md")) == 18
 
 
 def test_two_text_files_to_bleu_and_a_product(reader, monkeypatch, capsys):

@@ -21,6 +21,7 @@ from fairseq_alone.errors import UserError
 COMMANDS = {
     "average": "average the tensors of checkpoints of one model",
     "bundle": "write a folder with all that the use of a trained model needs: model, subwords, card, checksums",
+    "candidates": "find, for each source word, the target words that decoding may be limited to (--candidates)",
     "characters": "split text into one token a character, '▁' for the space; --join puts the words together again",
     "check-corpus": "check parallel corpora (line counts, UTF-8, empty lines) and write clean copies of them",
     "compare": "compare trainings: parameters, checkpoint size, perplexity, BLEU, time, sample translations",
@@ -36,6 +37,7 @@ COMMANDS = {
     "generate": "write headlines of the desired lengths for the test set, and re-rank them; skip what is there",
     "headlines": "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')",
     "language-models": "train, evaluate and compare five language models: tables, tying, augmented loss, ALONE",
+    "log-z": "whether scores are log-probabilities: mean, spread and quantiles of log Z on a validation set",
     "path": "print the folder for fairseq's --user-dir",
     "perplexity": "how likely a language model finds a text: its perplexity, of each line with --lines",
     "plot": "plot validation loss or perplexity of trainings against updates, epochs or hours",
@@ -53,6 +55,7 @@ COMMANDS = {
 _NEED_FAIRSEQ = (
     *(
         "bundle",
+        "candidates",
         "compress",
         "corpus-vectors",
         "demo",
@@ -60,6 +63,7 @@ _NEED_FAIRSEQ = (
         "export",
         "generate",
         "language-models",
+        "log-z",
         "perplexity",
         "prepare",
         "train",

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from fairseq_alone.cli.fairseq_log import log_hidden
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.files import require_writable
 
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     check_form("--output", args.output)
     require_writable("--output", args.output)
     folder = Path(args.data)
-    with _log_hidden() if args.quiet else contextlib.nullcontext():
+    with log_hidden() if args.quiet else contextlib.nullcontext():
         corpus = read_corpus(str(folder / "data-bin" if (folder / "prepare.settings").is_file() else folder))
     texts = corpus.texts[:1] if corpus.joined else corpus.texts
     check_sides("--output", args.output, len(texts))
@@ -99,17 +98,6 @@ def run(args: argparse.Namespace) -> None:
 
     near = _neighbours(args.nearest, [w for text in texts for w in text.words], np.vstack([s.vectors for s in sides]))
     print(json.dumps({**facts, "nearest": near}, ensure_ascii=False) if args.json else _table(facts, near))
-
-
-@contextlib.contextmanager
-def _log_hidden() -> Iterator[None]:
-    """Hide what fairseq logs about the files that it loads."""
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _check_words(words: list[str], texts: tuple[Text, ...]) -> None:

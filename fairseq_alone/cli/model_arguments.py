@@ -52,6 +52,7 @@ def load_model(args: argparse.Namespace) -> Translator | LanguageModel:
         sentencepiece=args.sentencepiece,
         moses=args.moses,
         split=args.split,
+        unnormalized_scores=getattr(args, "unnormalized_scores", False),
     )
     return load_origin(origin)
 

@@ -54,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="length of the headlines, in characters or pieces, for models with a length encoding",
     )
+    search.add_argument(
+        "--unnormalized-scores",
+        action="store_true",
+        help="take scores for log-probabilities as they are, of a model trained with self-normalisation",
+    )
     add_backend(parser)
     parser.add_argument(
         "--json", action="store_true", help="a JSON object a line: line, source, hypotheses (text, score, units)"

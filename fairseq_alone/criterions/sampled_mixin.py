@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from fairseq.criterions.cross_entropy import CrossEntropyCriterion
 from fairseq.logging import metrics
 from torch import Tensor, nn
 
+from fairseq_alone.criterions.batch_generator import batch_generator
 from fairseq_alone.criterions.features import OutputRows, features_of, need_few_rows
 from fairseq_alone.criterions.loss_parts import log_part
 from fairseq_alone.errors import UserError
@@ -66,14 +66,8 @@ class SampledCriterion(CrossEntropyCriterion):
         self.num_updates = num_updates
 
     def generator(self, seed: int, sample: dict[str, Any]) -> torch.Generator:
-        """The source of all that is drawn for a batch, on the CPU.
-
-        It depends on the seed, the number of updates and the first sentence of the batch, and on nothing that a resumed
-        training, or one on another number of workers, has otherwise.
-        """
-        first = int(sample["id"][0]) if len(sample.get("id", ())) else 0
-        mixed = np.random.SeedSequence([seed, self.num_updates, first]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(mixed[0]))
+        """The source of all that is drawn for a batch; see :func:`batch_generator`."""
+        return batch_generator(seed, self.num_updates, sample)
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
         """Return the loss, the sample size and the numbers to log; see fairseq's criterions."""

@@ -62,7 +62,7 @@ class EmbeddingFamilyLanguageModel(FamilyModel, FairseqLanguageModel):
     def build_model(cls, args: Namespace | DictConfig, task: FairseqTask) -> Self:
         """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
         with as_namespace(cls, args) as flags:
-            return cls._build_from_flags(flags, task)
+            return cls._build_from_flags(flags, task).use_scores_as_asked(flags)
 
     @classmethod
     def _build_from_flags(cls, args: Namespace, task: FairseqTask) -> Self:

@@ -6,10 +6,18 @@ from typing import Self
 from fairseq.data import Dictionary
 from fairseq.models.transformer import TransformerConfig, TransformerModel
 from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
+from fairseq.models.transformer.transformer_encoder import TransformerEncoderBase
 from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.models.candidate_lists import (
+    CandidateDecoder,
+    SourceCarryingEncoder,
+    add_candidates_args,
+    candidates_of,
+    use_candidates_as_asked,
+)
 from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM
 from fairseq_alone.models.family_model import FamilyModel
 from fairseq_alone.models.hydra_flags import as_namespace
@@ -33,6 +41,12 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
         cls.add_own_args(parser)
 
     @classmethod
+    def add_own_args(cls, parser: ArgumentParser) -> None:
+        """Add the flags of every family's model, and those for decoding of translation models."""
+        super().add_own_args(parser)
+        add_candidates_args(parser)
+
+    @classmethod
     def build_model(cls, args: Namespace | DictConfig, task: FairseqTask) -> Self:
         """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
         with as_namespace(cls, args) as flags:
@@ -49,7 +63,9 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
                     f"--share-all-embeddings needs one size: --encoder-embed-dim is {flags.encoder_embed_dim}, "
                     f"--decoder-embed-dim {flags.decoder_embed_dim}"
                 )
-            return super().build_model(flags, task)
+            model = super().build_model(flags, task).use_scores_as_asked(flags)
+            use_candidates_as_asked(model, flags, task)
+            return model
 
     @classmethod
     def refuse_unsupported_flags(cls, args: Namespace) -> None:
@@ -79,6 +95,13 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
         return cls._build(args, dictionary, embed_dim, ENCODER_STREAM)
 
     @classmethod
+    def build_encoder(cls, args: Namespace, src_dict: Dictionary, embed_tokens: Embedding) -> TransformerEncoderBase:
+        """Build fairseq's encoder; with candidates, one that hands the source on."""
+        if candidates_of(args):
+            return SourceCarryingEncoder(TransformerConfig.from_namespace(args), src_dict, embed_tokens)
+        return super().build_encoder(args, src_dict, embed_tokens)
+
+    @classmethod
     def build_decoder(cls, args: Namespace, tgt_dict: Dictionary, embed_tokens: Embedding) -> TransformerDecoderBase:
         """Build fairseq's decoder with an output layer over the right embedding."""
         cfg = TransformerConfig.from_namespace(args)
@@ -104,7 +127,7 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
     @classmethod
     def decoder_class(cls, args: Namespace) -> type[TransformerDecoderBase]:
         """The decoder to build; takes the arguments of fairseq's own."""
-        return TransformerDecoderBase
+        return CandidateDecoder if candidates_of(args) else TransformerDecoderBase
 
     @classmethod
     def _build(cls, args: Namespace, dictionary: Dictionary, embed_dim: int, stream: int) -> Embedding:

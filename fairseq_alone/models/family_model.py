@@ -10,9 +10,10 @@ from fairseq_alone.models.scriptable_copy import ScriptableCopy
 from fairseq_alone.models.starting import add_starting_args
 from fairseq_alone.models.tied_state_dict import TiedStateDict
 from fairseq_alone.models.tying import add_tying_args
+from fairseq_alone.models.unnormalized_scores import UnnormalizedScores
 
 
-class FamilyModel(FromPretrained, ScriptableCopy, TiedStateDict):
+class FamilyModel(FromPretrained, ScriptableCopy, TiedStateDict, UnnormalizedScores):
     """Mixin, before a fairseq model: flags of its own, state dicts, scripts and ``from_pretrained``.
 
     A registered model sets the family.
@@ -26,5 +27,6 @@ class FamilyModel(FromPretrained, ScriptableCopy, TiedStateDict):
         add_tying_args(parser)
         add_starting_args(parser)
         add_bits_args(parser)
+        cls.add_unnormalized_args(parser)
         cls.family.add_args(parser)
         add_output_layer_args(parser, cls.family)

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.models.candidate_lists import candidates_of
 from fairseq_alone.models.embedding_family_transformer import EmbeddingFamilyTransformer
 from fairseq_alone.models.hydra_flags import as_namespace
 from fairseq_alone.modules import LengthEncoding
@@ -61,6 +62,8 @@ class LengthControlledTransformer(EmbeddingFamilyTransformer):
         if args.length_encoding != "none":
             if not getattr(task, "sets_target_lengths", False):
                 raise UserError(f"--length-encoding {args.length_encoding} needs --task headline_generation")
+            if candidates_of(args):
+                raise UserError(f"--candidates does not work with --length-encoding {args.length_encoding}")
             if args.length_with_absolute and getattr(args, "no_token_positional_embeddings", False):
                 raise UserError("--length-with-absolute contradicts --no-token-positional-embeddings")
         elif args.length_with_absolute:

@@ -30,8 +30,11 @@ def scriptable_copy(model: nn.Module) -> nn.Module:
     embedding gives one table, whatever its places: where it is tied, the tables of a saved script are one tensor.
 
     Raises:
-        UserError: the model has a length encoding, whose positions cannot be compiled, or a hierarchical softmax.
+        UserError: the model has a length encoding, whose positions cannot be compiled, a hierarchical softmax, or
+            candidates.
     """
+    if hasattr(model.decoder, "candidates"):
+        raise UserError("TorchScript does not work with --candidates: decode with fairseq's commands")
     encoding = getattr(getattr(model, "cfg", None), "length_encoding", "none")
     if encoding != "none":
         raise UserError(f"TorchScript does not work with --length-encoding {encoding}: decode with fairseq's commands")

@@ -11,6 +11,7 @@ SEAMS = (
     "checkpoint_loading",
     "checkpoint_mismatch",
     "checkpoint_paths",
+    "criterion_batches",
     "criterion_model",
     "criterion_updates",
     "embedding_start",

@@ -17,13 +17,8 @@ SIDES = [
 ]
 FLAGS = ["--arch=transformer_alone", "--dropout=0.1", "--cpu"]
 # A large epsilon: with a small one Adam makes rounding noise in gradients that should be zero a full step.
-FLAGS += [
-    "--optimizer=adam",
-    "--adam-eps=1e-3",
-    "--lr=0.01",
-    "--criterion=label_smoothed_cross_entropy",
-    "--label-smoothing=0.1",
-]
+FLAGS += ["--optimizer=adam", "--adam-eps=1e-3", "--lr=0.01"]
+CRITERION = ["--criterion=label_smoothed_cross_entropy", "--label-smoothing=0.1"]
 VOCABULARY = 50
 
 
@@ -34,6 +29,8 @@ def trainer(*flags) -> Trainer:
         flags.append("--share-all-embeddings")
     if not any(flag.startswith("--arch") for flag in flags):
         flags.append("--alone-inter-dim=12")
+    if "--criterion" not in flags:
+        flags += CRITERION
     parser = options.get_training_parser()
     args = options.parse_args_and_arch(parser, ["data", *SIDES, *FLAGS, *flags])
     config = convert_namespace_to_omegaconf(args)
