@@ -25,9 +25,11 @@ def chunked_log_prob(parts: Sequence[tuple[Tensor, Tensor]], targets: Tensor) ->
     Returns:
         (N,), float32, differentiable once.
     """
-    # Features of autocast may be narrower than the matrix.
+    # Features of autocast may be narrower than the matrix. The logits are made twice, and must be the same: autocast is
+    # not there when the gradient is computed.
     tensors = [tensor for features, matrix in parts for tensor in (features.to(matrix.dtype), matrix)]
-    found: Tensor = _LogProb.apply(targets, *tensors)
+    with torch.autocast(targets.device.type, enabled=False):
+        found: Tensor = _LogProb.apply(targets, *tensors)
     return found
 
 

@@ -63,6 +63,13 @@ def test_features_of_another_type_take_that_of_the_matrix():
     assert found.dtype == gradient.dtype == torch.float32
 
 
+def test_autocast_changes_nothing():
+    given = parts()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = chunked_log_prob(given, TARGETS)
+    assert torch.equal(found, chunked_log_prob(given, TARGETS))
+
+
 def test_without_a_position_or_a_gradient():
     ((features, matrix), *_) = parts()
     assert chunked_log_prob([(features[:0], matrix)], TARGETS[:0]).shape == (0,)
