@@ -81,6 +81,12 @@ def test_a_number_that_rounds_to_one_is_the_last_word(monkeypatch):
     assert noise.draw(1, seeded()).ids.tolist() == [1]
 
 
+def test_a_number_on_a_border_belongs_to_the_word_behind_it(monkeypatch):
+    noise = NoiseDistribution(np.array([0.0, 1.0, 1.0]))
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.zeros(*size, dtype=torch.float64))
+    assert noise.draw(2, seeded()).ids.tolist() == [1, 2]
+
+
 def test_the_generator_is_the_only_source():
     noise = NoiseDistribution(unigram_weights(COUNTS))
     first = noise.draw(9, seeded())
