@@ -251,6 +251,7 @@ def test_the_report_says_what_it_is(layer, expected, tmp_path):
     assert told["settings"]["embedding"] == "alone"
     assert told["settings"]["vocabulary"] == {"source": 50, "target": 50}
     assert told["settings"]["tree_bytes"] == (49 * 2 * 4 if layer == "hierarchical" else None)
+    assert told["conventional_embedding_parameters"] == 3 * 50 * 8
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
     assert told["parameters"]["total"] == parameters
     embeddings = [trained.model.encoder.embed_tokens, trained.model.decoder.embed_tokens]
