@@ -62,7 +62,7 @@ class CharCnnBudget:
                 "share", f"is too small for {num_embeddings} words and vectors of {embedding_dim} values, got {share}"
             )
         each = num_embeddings + embedding_dim
-        correction_dim = min((values - network(features)) // each, embedding_dim)
+        correction_dim = (values - network(features)) // each
         return cls(_filters(largest(values - correction_dim * each)), correction_dim)
 
 

@@ -66,12 +66,12 @@ def test_more_than_ten_filters_are_described_in_their_order():
 
 
 def test_special_symbols_and_madeup_words_have_characters_of_their_own():
-    dictionary = TaskOf("ab", "madeupword0000", "madeupword0001", "madeupwords").source_dictionary
+    dictionary = TaskOf("ab", "madeupword0000", "madeupword0001", "madeupword0000s").source_dictionary
     spelling = spelling_of_dictionary(dictionary, 32)
     assert spelling.num_characters - len(spelling.code_points) == 6 + 4 + 2
     assert spelling.characters[:4].tolist() == [6, 7, 8, 9]
     assert spelling.characters[8:11].tolist() == [10, 11, 2]  # behind the four of "ab"
-    assert sorted(map(chr, spelling.code_points)) == sorted(set("abmadeupwords"))
+    assert sorted(map(chr, spelling.code_points)) == sorted(set("abmadeupword0000s"))
 
 
 def test_an_output_dictionary_of_the_first_words():
@@ -176,7 +176,7 @@ def test_long_and_equal_spellings_get_one_warning(caplog):
         embedding("--char-cnn-max-length=4", "--char-cnn-correction-dim=2", task=task)
         assert len(caplog.records) == 1
         for _ in range(2):
-            embedding("--char-cnn-max-length=4", task=task)
+            assert embedding("--char-cnn-max-length=4", task=task).max_length == 4
     assert [record.message for record in caplog.records] == [
         "3 entries of the dictionary have more than 4 characters; of these the first and the last count "
         "(--char-cnn-max-length)",
