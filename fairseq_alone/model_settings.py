@@ -7,6 +7,7 @@ import re
 #: embeddings adds its own when it is registered.
 TENSOR_SETTINGS = {
     *("arch", "task", "activation_fn", "layernorm_embedding", "no_scale_embedding", "tie_adaptive_weights"),
+    *("output_layer", "hierarchical_tree"),
 }
 _PREFIXES = ("encoder_", "decoder_", "share_", "length_", "no_token_positional")
 _TRAINING_ONLY = re.compile(r"(en|de)coder_(layerdrop|embed_path)|decoder_dropout_(in|out)")

@@ -13,6 +13,7 @@ REGISTRATIONS = (
     "criterions.label_smoothed_cross_entropy_with_self_normalization",
     "criterions.negative_sampling",
     "criterions.noise_contrastive_estimation",
+    "criterions.output_layer_loss",
     "criterions.sampled_softmax",
     "criterions.self_normalization",
     "criterions.target_sampling",

@@ -1,11 +1,13 @@
 """Criterions that draw noise, with fairseq's commands: trained, resumed, on two processes, evaluated, decoded with."""
 
 import json
+import math
 import re
 import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 from fairseq_commands import (
     assert_same_parameters,
     fairseq,
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 SAMPLED = ["--criterion", "sampled_softmax", "--sampled-num-samples", 8, "--sampled-min-effective-size", 6]
 NCE = ["--criterion", "noise_contrastive_estimation", "--nce-num-samples", 20, "--nce-learn-normalizer"]
+ADAPTIVE = ["--criterion", "sampled_softmax", "--sampled-num-samples", 20, "--sampled-proposal", "adaptive"]
 NEGATIVE = ["--criterion", "negative_sampling", "--negative-shared-samples", 20]
 SAME = {"rtol": 0, "atol": 1e-6}
 
@@ -36,6 +39,15 @@ def text(corpus, tmp_path_factory):
     return folder
 
 
+def assert_same_criterions(paths):
+    """The same trained numbers of the criterion, which are not those of the start."""
+    first, second = (load_checkpoint(path)["criterion"] for path in paths)
+    assert list(first) == list(second)
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-5)
+        assert ((first[name] != 0) & (first[name] != math.log(44))).any()
+
+
 def language_model(text, save_dir, *flags):
     """Train; what was printed."""
     return fairseq(
@@ -47,19 +59,20 @@ def language_model(text, save_dir, *flags):
     ).stdout
 
 
-@pytest.mark.parametrize("flags", [SAMPLED, NCE], ids=["sampled softmax", "nce"])
+@pytest.mark.parametrize("flags", [SAMPLED, ADAPTIVE, NCE], ids=["sampled softmax", "adaptive", "nce"])
 def test_a_resumed_language_model_is_the_one_that_was_never_stopped(flags, text, tmp_path):
     whole = train_log(language_model(text, tmp_path / "whole", *flags, "--max-update", 6))
     first = train_log(language_model(text, tmp_path / "parts", *flags, "--max-update", 3))
     log = language_model(text, tmp_path / "parts", *flags, "--max-update", 6)
     assert [line["loss"] for line in whole] == [line["loss"] for line in first + train_log(log)]
     assert "ppl" not in whole[0]
+    assert "by the dictionary" not in log
     last = [tmp_path / folder / "checkpoint_last.pt" for folder in ("whole", "parts")]
     assert_same_parameters(*last, **SAME)
-    if flags is NCE:
-        ours = [load_checkpoint(path)["criterion"]["log_normalizer"].item() for path in last]
-        assert ours[0] == pytest.approx(ours[1], abs=1e-6)
-        assert float(whole[0]["log_z"]) != float(whole[-1]["log_z"])
+    if flags is not SAMPLED:
+        assert_same_criterions(last)
+        name = "log_z" if flags is NCE else "bigram_weight"
+        assert float(whole[0][name]) != float(whole[-1][name])
     flags = ("--user-dir", "fairseq_alone", "--path", last[1], "--gen-subset", "valid", "--tokens-per-sample", 20)
     done = fairseq("eval_lm", text, *flags, "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
     (perplexity,) = re.findall(r"Perplexity: ([0-9.]+)", done.stdout + done.stderr)
@@ -83,7 +96,7 @@ def two_processes(data, folder, *flags):
     return run_together("fairseq_cli.train", processes)[0].stdout
 
 
-@pytest.mark.parametrize("criterion", [SAMPLED, NCE], ids=["sampled softmax", "nce"])
+@pytest.mark.parametrize("criterion", [SAMPLED, ADAPTIVE, NCE], ids=["sampled softmax", "adaptive", "nce"])
 def test_two_processes_equal_one_with_twice_the_micro_batches(criterion, data, tmp_path):
     flags = [*criterion, "--dropout", 0, "--max-tokens", 150, "--adam-eps", 1e-3, "--max-update", 4]
     one = fairseq("train", *translation(data, tmp_path / "one", *flags, "--update-freq", 2)).stdout
@@ -93,9 +106,8 @@ def test_two_processes_equal_one_with_twice_the_micro_batches(criterion, data, t
     assert losses[0] == pytest.approx(losses[1], abs=2e-3)
     last = [tmp_path / folder / "checkpoint_last.pt" for folder in ("one", "two")]
     assert_same_parameters(*last, rtol=1e-4, atol=1e-5)
-    if criterion is NCE:
-        first, second = (load_checkpoint(path)["criterion"]["log_normalizer"].item() for path in last)
-        assert first == pytest.approx(second, abs=1e-5)
+    if criterion is not SAMPLED:
+        assert_same_criterions(last)
 
 
 def test_translation_by_negative_sampling_warns_and_decodes(data, tmp_path):

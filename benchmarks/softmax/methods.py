@@ -1,13 +1,12 @@
 """Ways around the softmax over the whole vocabulary, as flags of fairseq-train."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-#: Names of embeddings, and their flags for `--arch lstm_lm_...`.
+#: Names of embeddings, and their flags.
 EMBEDDINGS = {
-    "table": ("--arch", "lstm_lm_conventional"),
+    "table": "--arch lstm_lm_conventional",
     # The shape of the ALONE paper; one network for input and output, as it recommends.
-    "alone": ("--arch", "lstm_lm_alone", "--alone-filter", "real", "--alone-inter-dim", "512"),
+    "alone": "--arch lstm_lm_alone --alone-filter real --alone-inter-dim 512",
 }
 
 
@@ -17,64 +16,44 @@ class Method:
 
     Args:
         title: as in a table.
-        flags: of fairseq-train, for a vocabulary of V words and features of D values.
+        flags: of fairseq-train.
         ties: whether input and output can be one embedding.
-        scores: how a trained model is asked for the next word: the flags that change it, as fairseq's
-            ``--model-overrides``.
+        overrides: what changes when a trained model is asked for the next word, as fairseq's ``--model-overrides``.
     """
 
     title: str
-    flags: Callable[[int, int], tuple[str, ...]]
+    flags: str
     ties: bool = True
-    scores: tuple[tuple[str, object], ...] = ()
+    overrides: tuple[tuple[str, object], ...] = ()
 
 
-def blocks(vocabulary: int, size: int) -> str:
-    """``--differentiated-blocks``: the most frequent fifteenth of the words has most of the values."""
-    first, second = vocabulary // 15, vocabulary // 5
-    widths = size - size // 4 - size // 8, size // 4, size // 8
-    words = first, second, vocabulary - first - second
-    return ",".join(f"{count}x{width}" for count, width in zip(words, widths, strict=True))
-
-
-def _fixed(*flags: str) -> Callable[[int, int], tuple[str, ...]]:
-    return lambda vocabulary, size: flags
-
-
-_LAYER = ("--criterion", "output_layer_loss")
+_RAW_SCORES = (("unnormalized_scores", True),)
 
 METHODS = {
-    "full": Method("full softmax", _fixed("--criterion", "cross_entropy")),
+    "full": Method("full softmax", "--criterion cross_entropy"),
     "hierarchical": Method(
-        "hierarchical softmax, Huffman tree",
-        _fixed("--output-layer", "hierarchical", "--hierarchical-tree", "huffman", *_LAYER),
-        ties=False,
+        "hierarchical, Huffman tree", "--output-layer hierarchical --criterion output_layer_loss", ties=False
     ),
     "differentiated": Method(
-        "differentiated softmax",
-        lambda vocabulary, size: (
-            *("--output-layer", "differentiated", "--differentiated-blocks", blocks(vocabulary, size), *_LAYER),
-        ),
+        "differentiated, a quarter of the table",
+        "--output-layer differentiated --criterion output_layer_loss",
         ties=False,
     ),
     "char_cnn": Method(
-        "CNN softmax", _fixed("--output-layer", "char_cnn", "--criterion", "sampled_softmax"), ties=False
+        "CNN softmax, importance sampling", "--output-layer char_cnn --criterion sampled_softmax", ties=False
     ),
-    "sampled": Method("importance sampling, 1,000 samples", _fixed("--criterion", "sampled_softmax")),
+    "sampled": Method("importance sampling, 1,000 samples", "--criterion sampled_softmax"),
     "adaptive": Method(
-        "adaptive importance sampling, 1,000 samples",
-        _fixed("--criterion", "sampled_softmax", "--sampled-proposal", "adaptive"),
+        "adaptive importance sampling, 1,000 samples", "--criterion sampled_softmax --sampled-proposal adaptive"
     ),
-    "target": Method("target sampling", _fixed("--criterion", "target_sampling")),
-    "nce": Method("noise-contrastive estimation, 1,000 samples", _fixed("--criterion", "noise_contrastive_estimation")),
-    "self_normalized": Method(
-        "self-normalisation",
-        _fixed("--criterion", "self_normalization"),
-        scores=(("unnormalized_scores", True),),
+    "target": Method(
+        "target sampling, parts of 10,000 words", "--criterion target_sampling --target-sampling-size 10000"
     ),
+    "nce": Method("noise-contrastive estimation, 1,000 samples", "--criterion noise_contrastive_estimation"),
+    "self_normalized": Method("self-normalisation", "--criterion self_normalization", overrides=_RAW_SCORES),
     "infrequent": Method(
-        "infrequent normalisation, a tenth of the positions",
-        _fixed("--criterion", "self_normalization", "--self-normalization-share", "0.1"),
-        scores=(("unnormalized_scores", True),),
+        "self-normalisation of a tenth of the positions",
+        "--criterion self_normalization --self-normalization-share 0.1",
+        overrides=_RAW_SCORES,
     ),
 }

@@ -154,7 +154,6 @@ def main() -> None:
     vocabulary = len(read_lines(str(args.data / "dict.txt"))) + 4
     setting = Setting(
         args.data.resolve(),
-        vocabulary,
         args.size,
         args.words,
         args.sequences,

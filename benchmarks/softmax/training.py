@@ -24,7 +24,6 @@ class Setting:
 
     Args:
         data: folder of fairseq-preprocess.
-        vocabulary: V.
         size: units of the LSTM, and of the word vectors.
         words: of one sequence.
         sequences: of one update.
@@ -34,7 +33,6 @@ class Setting:
     """
 
     data: Path
-    vocabulary: int
     size: int
     words: int
     sequences: int
@@ -48,10 +46,17 @@ class Setting:
         # A table is not tied, as in the papers that are compared; of ALONE one network serves both, where it can.
         tied = "decoder" if embedding == "alone" and way.ties else "none"
         return [
-            *(str(self.data), "--user-dir", str(USER_DIR), "--task", "language_modeling", *EMBEDDINGS[embedding]),
+            *(
+                str(self.data),
+                "--user-dir",
+                str(USER_DIR),
+                "--task",
+                "language_modeling",
+                *EMBEDDINGS[embedding].split(),
+            ),
             *("--tie-embeddings", tied, "--decoder-layers", "1", "--decoder-embed-dim", size),
             *("--decoder-hidden-size", size, "--decoder-out-embed-dim", size, "--dropout", "0.1"),
-            *way.flags(self.vocabulary, self.size),
+            *way.flags.split(),
             *("--sample-break-mode", "none", "--tokens-per-sample", str(self.words)),
             *("--batch-size", str(self.sequences), "--batch-size-valid", "20", "--required-batch-size-multiple", "1"),
             *("--optimizer", "adam", "--clip-norm", "1.0", "--lr", "0.003", "--lr-scheduler", "inverse_sqrt"),
@@ -68,7 +73,7 @@ def measure_speed(setting: Setting, method: str, embedding: str, updates: int) -
         log = _run([*_module("train"), *flags, "--disable-validation", "--log-interval", "1"], setting.threads)
         speeds = [float(line["wps"]) for line in _lines(log, "train_inner")][WARM_UP:]
         checkpoint = Path(folder) / "checkpoint_last.pt"
-        overrides = json.dumps(dict(METHODS[method].scores))
+        overrides = json.dumps(dict(METHODS[method].overrides))
         command = [sys.executable, str(HERE / "next_word.py"), str(checkpoint), str(setting.data), overrides]
         asked = json.loads(_run(command, setting.threads).strip().splitlines()[-1])
     return {"words_per_second": statistics.median(speeds), **asked}

@@ -46,8 +46,9 @@ def read_run(path: str) -> dict:
         path: a log, a checkpoint, or a folder with such files; see :func:`~fairseq_alone.cli.trained_run.find_run`.
 
     Returns:
-        ``embedding`` (kind, and the bits that it was trained for), ``tying``, ``embedding_parameters``,
-        ``total_parameters``, ``checkpoint_bytes`` (the model without the optimizer's state), ``product_bytes`` (what
+        ``embedding`` (kind, the bits that it was trained for, and an output layer of another kind), ``tying``,
+        ``embedding_parameters``, ``total_parameters``, ``checkpoint_bytes`` (the model without the optimizer's state),
+        ``product_bytes`` (what
         the model needs as a file of each type, see
         :func:`~fairseq_alone.cli.product_bytes.product_bytes`), ``best_valid_ppl``, ``last_valid_ppl`` (None without
         validation), ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` and, for a
@@ -84,9 +85,9 @@ def _sizes(run: TrainedRun, parameters: int | None) -> dict:
     sizes = describe(run.averaged or run.checkpoints[0])
     settings = sizes["settings"]
     kind = f"{settings['embedding']} ({settings['variant']})" if settings["variant"] else settings["embedding"]
-    bits = settings["embedding_bits"]
+    bits, output = settings["embedding_bits"], settings["output_layer"]
     return {
-        "embedding": f"{kind}, {bits} bits" if bits else kind,
+        "embedding": ", ".join(part for part in (kind, bits and f"{bits} bits", output and f"output {output}") if part),
         "tying": settings["tying"],
         "embedding_parameters": sizes["parameters"]["embedding"],
         "total_parameters": sizes["parameters"]["total"],

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--family",
         metavar="NAME",
         required=True,
-        help="of the new embedding: conventional (share 1), factorized, alone, codes or tensor_product",
+        help="of the new embedding: conventional (share 1), factorized, alone, codes, tensor_product or differentiated",
     )
     parser.add_argument(
         "--share", metavar="S", type=float, required=True, help="size of the new embedding, the table's = 1"

@@ -34,7 +34,8 @@ def product_bytes(
     Returns:
         ``{"trained": {"embedding": ..., "model": ...}, "stock": ..., "fp16": ..., "int8": ..., "int4": ...}``. The
         first two are in fp32; ``stock`` is what other tools load, with a table, and None for a model with a length
-        encoding, which none of them has. The last three are compact files without their dictionary and settings.
+        encoding or a hierarchical softmax, which none of them has. The last three are compact files without
+        their dictionary and settings.
     """
     from fairseq_alone.modules.compact_file import bytes_under
 
@@ -43,7 +44,7 @@ def product_bytes(
     table = 4 * _stock_values(settings, table_values, words)
     if settings.get("arch") == "lstm_lm":
         table = trained["embedding"]
-    has_stock = settings.get("length_encoding") in (None, "none")
+    has_stock = settings.get("length_encoding") in (None, "none") and settings.get("output_layer") != "hierarchical"
     found: dict[str, dict[str, int] | None] = {
         "trained": _sizes(trained),
         "stock": {"embedding": table, "model": table + rest} if has_stock else None,

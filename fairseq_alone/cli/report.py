@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairseq_alone.cli.checkpoints import (
     DECODER_INPUT,
@@ -22,11 +23,14 @@ from fairseq_alone.cli.report_source import read_report_source
 from fairseq_alone.errors import UserError
 from fairseq_alone.model_settings import model_settings, tying
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # Entries of a state dict that are no parameters: markers of formats and tables of fixed positions.
 _NO_PARAMETER = re.compile(r"(.*\.)?(version|filter_version|embed_positions\._float_tensor|embed_positions\.weights)")
 
-# The matrix of a regularised projection stands before an output embedding; it is none itself.
-_SQUARE = "square"
+# The matrix of a regularised projection stands before an output embedding, a tree of words above one; neither is one.
+_SQUARE, _TREE = "square", "tree"
 
 # Rows of the table: the forms of `product_bytes`, what --cost loads, and what it measures (unit, words).
 _FORMS = {
@@ -100,8 +104,12 @@ def describe(path: str) -> dict:
     embeddings = {
         module: _embedding(path, module, model)
         for module in (ENCODER_INPUT, DECODER_INPUT, *OUTPUTS)
-        if any(split_name(name)[0] == module and split_name(name)[1] != _SQUARE for name in model)
+        if any(split_name(name)[0] == module and split_name(name)[1] not in (_SQUARE, _TREE) for name in model)
     }
+    trees = [tensor for name, tensor in model.items() if split_name(name) == (OUTPUTS[0], _TREE)]
+    if trees:
+        # A tree of V words has V - 1 nodes.
+        embeddings["decoder.output_embedding"]["vocabulary"] += 1
     if ENCODER_INPUT not in embeddings and DECODER_INPUT not in embeddings:
         raise UserError(
             f"{path}: holds no {ENCODER_INPUT} and no {DECODER_INPUT}, so it is no model that this command knows"
@@ -121,7 +129,7 @@ def describe(path: str) -> dict:
         if module not in tied or module == next(other for other in embeddings if other in tied)
     )
     distinct = {names[0]: model[names[0]] for names in groups}
-    described = _settings(flags, embeddings)
+    described = _settings(flags, embeddings, next(iter(trees), None))
     words = described["vocabulary"]["target"]
     return {
         "path": path,
@@ -169,18 +177,31 @@ def _embedding(path: str, module: str, model: dict) -> dict:
     raise UserError(f"{path}: {module} is no embedding of a known kind ({', '.join(FAMILIES)})")
 
 
-def _settings(flags: dict, embeddings: dict) -> dict:
-    # The embeddings of one model differ in their vocabularies only.
+def _settings(flags: dict, embeddings: dict, tree: "Tensor | None") -> dict:
+    # The embeddings of one model differ in their vocabularies only, but for an output layer of another kind.
     sides = [embeddings.get(ENCODER_INPUT), embeddings.get(DECODER_INPUT) or embeddings.get(ENCODER_INPUT)]
     first = next(embedding for embedding in sides if embedding)
     rows = [name for name in rows_of_settings() if name not in ("arch", "tying", "fixed_base")]
     settings = {name: first.get(name) for name in (*rows, "variant")}
     bits = flags.get("embedding_bits") or 32
     settings["embedding_bits"] = None if bits == 32 else bits
+    settings |= _output_layer(flags, embeddings, tree, first["embedding"])
     source, target = (embedding["vocabulary"] if embedding else None for embedding in sides)
     settings["vocabulary"] = {"source": source, "target": target}
     fixed_base = bool(flags.get("alone_fix_base")) if first["embedding"] == "alone" else None
     return {"arch": flags.get("arch"), "tying": tying(flags), **settings, "fixed_base": fixed_base}
+
+
+def _output_layer(flags: dict, embeddings: dict, tree: "Tensor | None", family: str) -> dict:
+    """What the output layer is where it is no softmax over vectors like those of the input."""
+    layer = flags.get("output_layer") or "softmax"
+    if tree is not None:
+        kind = flags.get("hierarchical_tree") or "huffman"
+        return {"output_layer": f"hierarchical, {kind}", "tree_bytes": tree.nbytes}
+    if layer in ("softmax", family):
+        return {}
+    variant = next((embeddings[module]["variant"] for module in OUTPUTS if module in embeddings), "")
+    return {"output_layer": f"{layer}, {variant}" if variant else layer}
 
 
 def _is_fixed(name: str, flags: dict) -> bool:
@@ -216,6 +237,7 @@ def rows_of_settings() -> dict[str, str]:
 
     rows = {name: name for name in ("arch", "embedding", "tying")}
     rows.update(vocabulary="vocabulary V", embed_dim="D_e", embedding_bits="trained for bits")
+    rows.update(output_layer="output layer", tree_bytes="bytes of its tree")
     for family in FAMILIES.values():
         rows.update(family.report_rows)
     return {**rows, "fixed_base": "o untrained"}

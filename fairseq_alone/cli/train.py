@@ -29,12 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedding",
         metavar="KIND",
-        help="conventional (a table), factorized, alone_share (recommended), codes, tensor_product, or ALONE as "
-        "published: alone_binary, alone_real, for a language model alone; default: alone_share, for a language model "
-        "conventional",
+        help="conventional (a table), factorized, alone_share (recommended), codes, tensor_product, differentiated, or "
+        "ALONE as published: alone_binary, alone_real, for a language model alone; default: alone_share, for a "
+        "language model conventional",
     )
     parser.add_argument(
-        "--share", metavar="S", help="size of alone_share, codes or tensor_product, the table's = 1; 0.5"
+        "--share",
+        metavar="S",
+        help="size of alone_share, codes, tensor_product or differentiated, the table's = 1; 0.5",
     )
     parser.add_argument(
         "--start",

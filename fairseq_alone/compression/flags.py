@@ -11,10 +11,11 @@ from fairseq.tasks import TASK_DATACLASS_REGISTRY
 
 from fairseq_alone.models.families import FAMILIES
 
-# Of starting a table, and of a square matrix that becomes a part of the output's vectors.
+# Of starting a table, of a square matrix that becomes a part of the output's vectors, and of another family there.
 _NOT_FOR_THE_STUDENT = {
     *("encoder_embed_path", "decoder_embed_path", "load_alignments", "embedding_init", "corpus_lines"),
     *("embedding_bits", "embedding_bits_after", "output_projection_regularization"),
+    *("output_layer", "hierarchical_tree", "hierarchical_vectors"),
 }
 
 

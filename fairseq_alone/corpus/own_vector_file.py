@@ -3,6 +3,9 @@
 from typing import Any
 
 import numpy as np
+import torch
+from fairseq.data import Dictionary
+from torch import Tensor
 
 from fairseq_alone.corpus.learning import WordVectors
 from fairseq_alone.corpus.text import Text
@@ -95,6 +98,36 @@ def read_sides(path: str) -> list[tuple[list[str], WordVectors]]:
     if not sides or any(len(words) != len(found.vectors) for words, found in sides):
         raise UserError(f"{path}: is no file of word vectors that fairseq-alone corpus-vectors wrote")
     return sides
+
+
+def vectors_of_sides(
+    path: str, sides: list[tuple[list[str], WordVectors]], dictionary: Dictionary
+) -> tuple[WordVectors, Tensor]:
+    """The vectors of a dictionary's words, of that side which is most like it, and which of them have one, (V,) bool.
+
+    Args:
+        path: the file, for the sentence of an error.
+        sides: what :func:`read_sides` gives.
+        dictionary: V words.
+
+    Raises:
+        UserError: no word has a vector.
+    """
+
+    def likeness(side: tuple[list[str], WordVectors]) -> tuple[bool, int, int]:
+        common = sum(word in dictionary.indices for word in side[0])
+        return side[0] == dictionary.symbols, common, -len(side[0])
+
+    words, known = max(sides, key=likeness)
+    pairs = [(dictionary.indices[word], row) for row, word in enumerate(words) if word in dictionary.indices]
+    places, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    vectors = np.zeros((len(dictionary), known.vectors.shape[1]), np.float32)
+    frequency = np.zeros(len(dictionary))
+    vectors[places], frequency[places] = known.vectors[rows], known.frequency[rows]
+    covered = torch.from_numpy(vectors.any(1))
+    if not covered.any():
+        raise UserError(f"{path}: holds no vector for any word of the vocabulary")
+    return WordVectors(vectors, frequency), covered
 
 
 def _safetensors() -> Any:

@@ -1,5 +1,6 @@
-"""Pre-trained word vectors in the text format of word2vec, for the vocabulary of a model."""
+"""Pre-trained word vectors in the formats of word2vec, for the vocabulary of a model."""
 
+import numpy as np
 import torch
 from fairseq.data import Dictionary
 from torch import Tensor
@@ -36,12 +37,57 @@ def read_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor
         index = dictionary.indices.get(word)
         if index is not None and index not in rows:
             rows[index] = _floats(values, path, number)
+    return _matrix({index: torch.tensor(row) for index, row in rows.items()}, dim, path, dictionary)
+
+
+def read_binary_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
+    """What :func:`read_word_vectors` reads, from the binary file that word2vec writes with ``-binary 1``.
+
+    A line says how many words there are and how many values each has; then come a word, a space and its values as
+    float32, as a small-endian machine has them, for each word, with or without a line feed behind them.
+
+    Args:
+        path: the file.
+        dictionary: a fairseq dictionary with V symbols.
+
+    Returns:
+        See :func:`read_word_vectors`.
+
+    Raises:
+        UserError: the file is missing, cut short or another one, or holds no vector for any word; names it.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    header, _, _ = content[:100].partition(b"\n")
+    sizes = header.split()
+    if len(sizes) != 2 or not all(size.isdigit() for size in sizes) or not int(sizes[1]):
+        raise UserError(f"{path}: is no binary file of word2vec: it does not begin with two numbers")
+    words, dim = map(int, sizes)
+    rows: dict[int, Tensor] = {}
+    at = len(header) + 1
+    for number in range(1, words + 1):
+        space = content.find(b" ", at)
+        end = space + 1 + 4 * dim
+        if space < 0 or end > len(content):
+            raise UserError(f"{path}: ends within word {number} of {words}")
+        word = content[at:space].lstrip(b"\n").decode("utf-8", "replace")
+        index = dictionary.indices.get(word)
+        if index is not None and index not in rows:
+            rows[index] = torch.from_numpy(np.frombuffer(content[space + 1 : end], "<f4").copy())
+        at = end
+    return _matrix(rows, dim, path, dictionary)
+
+
+def _matrix(rows: dict[int, Tensor], dim: int, path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
     if not rows:
         raise UserError(f"{path}: holds no vector for any word of the vocabulary")
     matrix = torch.zeros(len(dictionary), dim)
     covered = torch.zeros(len(dictionary), dtype=torch.bool)
     for index, row in rows.items():
-        matrix[index] = torch.tensor(row)
+        matrix[index] = row
         covered[index] = True
     return matrix, covered
 

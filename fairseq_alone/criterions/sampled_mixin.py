@@ -106,8 +106,9 @@ class SampledCriterion(CrossEntropyCriterion):
         for name in cls.losses:
             log_part(logging_outputs, name, "ntokens")
         for name in cls.means:
-            total = sum(log.get(name, 0) for log in logging_outputs)
-            metrics.log_scalar(name, total / trained, trained, round=3)
+            if any(name in log for log in logging_outputs):
+                total = sum(log.get(name, 0) for log in logging_outputs)
+                metrics.log_scalar(name, total / trained, trained, round=3)
 
 
 def require_at_least(flag: str, value: float, least: float) -> None:

@@ -30,8 +30,6 @@ from fairseq_alone.modules.rounding import rounding_of
 if TYPE_CHECKING:
     from fairseq.data import Dictionary
 
-    from fairseq_alone.models.embedding_family import EmbeddingFamily
-
 OPTIONS = ("quantization", "embedding_quantization")
 IS_FILE = True
 
@@ -149,8 +147,8 @@ def embeddings(model: Any) -> dict[str, dict[str, Any]]:
         "encoder.embed_tokens"}}``; ``settings`` is None for a family that only its plugin can build.
     """
     from fairseq_alone.models.conventional_family import ConventionalFamily
+    from fairseq_alone.models.output_layers import embedding_family_at
 
-    family: type[EmbeddingFamily] = getattr(model, "family", ConventionalFamily)
     first: dict[int, str] = {}
     found: dict[str, dict[str, Any]] = {}
     modules = dict(model.named_modules(remove_duplicate=False))
@@ -160,6 +158,7 @@ def embeddings(model: Any) -> dict[str, dict[str, Any]]:
         if not isinstance(embedding, ComputedEmbedding | nn.Embedding):
             continue
         known = first.setdefault(id(embedding), place)
+        family = embedding_family_at(model, place) if hasattr(model, "family") else ConventionalFamily
         description = {"family": family.name, "settings": family.module_settings(embedding)}
         found[place] = description if known == place else {"same_as": known}
     return found

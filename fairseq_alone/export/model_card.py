@@ -136,10 +136,12 @@ def _is_shown(name: str, value: object) -> bool:
     sizes = ("embed_dim", "ffn_embed_dim", "layers", "attention_heads", "hidden_size")
     sides = tuple(f"{side}_{size}" for side in ("encoder", "decoder") for size in sizes)
     # The families' own flags begin with their names.
-    of_families = ("alone_", "codes_", "factorized_", "length_", "share_")
+    of_families = ("alone_", "codes_", "differentiated_", "factorized_", "length_", "share_")
+    if name == "output_layer":
+        return value != "softmax"
     if name == "embedding_bits":
         return value != 32
-    return value not in (None, False) and (name in sides or name.startswith(of_families))
+    return value not in (None, False) and (name in (*sides, "hierarchical_tree") or name.startswith(of_families))
 
 
 def _results(trained: TrainedModel, description: dict[str, Any]) -> list[str]:

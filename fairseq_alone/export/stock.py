@@ -146,9 +146,17 @@ def output_rows(projection: Any, embed_tokens: Any, table: Any) -> Tensor:
         projection: the output layer, of this package or of fairseq.
         embed_tokens: the decoder's input embedding.
         table: gives the vectors of an embedding, as :func:`matrix_of` does.
-    """
-    from fairseq_alone.modules import RegularizedProjection, TiedProjection
 
+    Raises:
+        UserError: the output layer has no rows of words.
+    """
+    from fairseq_alone.modules import HierarchicalSoftmax, RegularizedProjection, TiedProjection
+
+    if isinstance(projection, HierarchicalSoftmax):
+        raise UserError(
+            "--output-layer hierarchical has vectors of the nodes of a tree and none of words, so that the model can "
+            "become no table, and no model of another tool; export it as a bundle or to compact"
+        )
     if isinstance(projection, RegularizedProjection):
         return (matrix_of(projection.embedding) @ projection.square).detach()
     if isinstance(projection, TiedProjection):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fairseq_alone.checkpoints import same_bits
 from fairseq_alone.errors import SettingError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
-from fairseq_alone.modules import TableEmbedding, TiedProjection
+from fairseq_alone.modules import HierarchicalSoftmax, TableEmbedding, TiedProjection
 
 # Until version 0.1.0 tables had names of this package, so that fairseq's own models could not load them.
 _OLD_NAMES = {
@@ -74,7 +74,7 @@ def _name_output_layer(decoder: Any, state_dict: dict[str, Tensor], prefix: str)
     stock, own, table = (
         f"{prefix}{place}.weight" for place in ("output_projection", "output_embedding", "embed_tokens")
     )
-    if not isinstance(getattr(decoder, "output_projection", None), TiedProjection):
+    if not isinstance(getattr(decoder, "output_projection", None), (TiedProjection, HierarchicalSoftmax)):
         old, new = own, stock
     elif hasattr(decoder, "output_embedding"):
         old, new = stock, own

@@ -6,13 +6,14 @@ from typing import Self
 from fairseq.models import FairseqIncrementalDecoder, FairseqLanguageModel
 from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig
+from torch import nn
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.embedding_family import DECODER_STREAM, OUTPUT_STREAM
+from fairseq_alone.models.embedding_family import DECODER_STREAM
 from fairseq_alone.models.family_model import FamilyModel
 from fairseq_alone.models.hydra_flags import as_namespace
-from fairseq_alone.models.tying import build_output_layer, resolve_tying, stock_output_layer_fits
-from fairseq_alone.modules import TiedProjection
+from fairseq_alone.models.output_layers import build_output, check_output_layer
+from fairseq_alone.models.tying import resolve_tying
 from fairseq_alone.modules.embedding import Embedding
 
 
@@ -52,7 +53,7 @@ class EmbeddingFamilyLanguageModel(FamilyModel, FairseqLanguageModel):
 
     @classmethod
     def build_decoder(
-        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: TiedProjection | None
+        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: nn.Module | None
     ) -> FairseqIncrementalDecoder:
         """Build fairseq's decoder from a given embedding and output layer; None leaves that layer to fairseq."""
         raise NotImplementedError
@@ -66,6 +67,7 @@ class EmbeddingFamilyLanguageModel(FamilyModel, FairseqLanguageModel):
     @classmethod
     def _build_from_flags(cls, args: Namespace, task: FairseqTask) -> Self:
         resolve_tying(args, has_encoder=False)
+        check_output_layer(args, cls.family)
         cls.refuse_unsupported_flags(args)
         input_dim, output_dim = cls.embedding_sizes(args)
         tied = args.share_decoder_input_output_embed
@@ -77,14 +79,11 @@ class EmbeddingFamilyLanguageModel(FamilyModel, FairseqLanguageModel):
         if tied and len(task.source_dictionary) != len(task.target_dictionary):
             raise UserError("--output-dictionary-size needs untied embeddings: give --tie-embeddings none")
         embed_tokens = cls.family.build(args, task.source_dictionary, input_dim, DECODER_STREAM)
-        output_embedding, output_layer = embed_tokens, None
-        if not (cls.stock_output_layer and stock_output_layer_fits(args, cls.family)):
-            if not tied:
-                output_embedding = cls.family.build(args, task.target_dictionary, output_dim, OUTPUT_STREAM)
-            output_layer = build_output_layer(args, output_embedding)
-        decoder = cls.build_decoder(args, task, embed_tokens, output_layer)
-        if output_embedding is not embed_tokens:
-            decoder.output_embedding = output_embedding
+        output = build_output(
+            args, cls.family, task.target_dictionary, output_dim, embed_tokens, cls.stock_output_layer
+        )
+        decoder = cls.build_decoder(args, task, embed_tokens, output.layer)
+        output.register(decoder)
         return cls(decoder)
 
     @classmethod

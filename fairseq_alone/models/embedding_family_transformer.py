@@ -18,10 +18,11 @@ from fairseq_alone.models.candidate_lists import (
     candidates_of,
     use_candidates_as_asked,
 )
-from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM, OUTPUT_STREAM
+from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM
 from fairseq_alone.models.family_model import FamilyModel
 from fairseq_alone.models.hydra_flags import as_namespace
-from fairseq_alone.models.tying import build_output_layer, resolve_tying, stock_output_layer_fits
+from fairseq_alone.models.output_layers import build_output, check_output_layer
+from fairseq_alone.models.tying import resolve_tying
 from fairseq_alone.modules.embedding import Embedding
 
 
@@ -50,6 +51,7 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
         """Build the model. Raises UserError for flags that contradict each other or need another embedding."""
         with as_namespace(cls, args) as flags:
             resolve_tying(flags)
+            check_output_layer(flags, cls.family)
             cls.refuse_unsupported_flags(flags)
             if flags.share_all_embeddings and task.source_dictionary != task.target_dictionary:
                 raise UserError(
@@ -111,21 +113,15 @@ class EmbeddingFamilyTransformer(FamilyModel, TransformerModel):
                 f"--decoder-output-dim {cfg.decoder.output_dim} differs from the size of the tied embedding, "
                 f"{embed_tokens.embedding_dim}"
             )
-        output_embedding, output_layer = embed_tokens, None
-        # Without one, fairseq makes its own output layer.
-        if not stock_output_layer_fits(args, cls.family):
-            if not cfg.share_decoder_input_output_embed:
-                output_embedding = cls._build(cfg, tgt_dict, cfg.decoder.output_dim, OUTPUT_STREAM)
-            output_layer = build_output_layer(args, output_embedding)
+        output = build_output(cfg, cls.family, tgt_dict, cfg.decoder.output_dim, embed_tokens)
         decoder = cls.decoder_class(args)(
             cfg,
             tgt_dict,
             embed_tokens,
             no_encoder_attn=cfg.no_cross_attention,
-            output_projection=output_layer,
+            output_projection=output.layer,
         )
-        if output_embedding is not embed_tokens:
-            decoder.output_embedding = output_embedding
+        output.register(decoder)
         return decoder
 
     @classmethod

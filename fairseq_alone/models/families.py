@@ -4,6 +4,7 @@ from fairseq_alone import model_settings
 from fairseq_alone.models.alone_family import AloneFamily
 from fairseq_alone.models.code_family import CodeFamily
 from fairseq_alone.models.conventional_family import ConventionalFamily
+from fairseq_alone.models.differentiated_family import DifferentiatedFamily
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.factorized_family import FactorizedFamily
 from fairseq_alone.models.family_flags import tensor_settings
@@ -29,5 +30,12 @@ def register_family(family: type[EmbeddingFamily]) -> type[EmbeddingFamily]:
     return family
 
 
-for _family in (ConventionalFamily, FactorizedFamily, AloneFamily, CodeFamily, TensorProductFamily):
+for _family in (
+    ConventionalFamily,
+    FactorizedFamily,
+    AloneFamily,
+    CodeFamily,
+    TensorProductFamily,
+    DifferentiatedFamily,
+):
     register_family(_family)

@@ -5,11 +5,11 @@ from argparse import ArgumentParser, Namespace
 from fairseq.models.lstm_lm import LSTMLanguageModel
 from fairseq.models.lstm_lm import base_architecture as fairseq_base_architecture
 from fairseq.tasks import FairseqTask
+from torch import nn
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family_language_model import EmbeddingFamilyLanguageModel
 from fairseq_alone.models.lstm_decoder import LSTMLanguageModelDecoder, VariationalLSTMDecoder
-from fairseq_alone.modules import TiedProjection
 from fairseq_alone.modules.embedding import Embedding
 
 
@@ -55,7 +55,7 @@ class EmbeddingFamilyLSTMLM(EmbeddingFamilyLanguageModel):
 
     @classmethod
     def build_decoder(
-        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: TiedProjection | None
+        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: nn.Module | None
     ) -> LSTMLanguageModelDecoder:
         """Build the decoder with the kind of dropout that is asked for."""
         assert output_projection is not None  # only fairseq's Transformer makes its own

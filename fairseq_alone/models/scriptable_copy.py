@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.modules import TiedProjection
+from fairseq_alone.modules import HierarchicalSoftmax, TiedProjection
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.rounding import rounding_of
 
@@ -30,13 +30,16 @@ def scriptable_copy(model: nn.Module) -> nn.Module:
     embedding gives one table, whatever its places: where it is tied, the tables of a saved script are one tensor.
 
     Raises:
-        UserError: the model has a length encoding, whose positions cannot be compiled, or candidates.
+        UserError: the model has a length encoding, whose positions cannot be compiled, a hierarchical softmax, or
+            candidates.
     """
     if hasattr(model.decoder, "candidates"):
         raise UserError("TorchScript does not work with --candidates: decode with fairseq's commands")
     encoding = getattr(getattr(model, "cfg", None), "length_encoding", "none")
     if encoding != "none":
         raise UserError(f"TorchScript does not work with --length-encoding {encoding}: decode with fairseq's commands")
+    if any(isinstance(module, HierarchicalSoftmax) for module in model.modules()):
+        raise UserError("TorchScript does not work with --output-layer hierarchical: decode with fairseq's commands")
     copied = copy.deepcopy(model)
     tables: dict[int, nn.Embedding] = {}
     layers: dict[int, nn.Linear] = {}

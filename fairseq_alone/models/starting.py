@@ -7,7 +7,6 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from fairseq.data import Dictionary
 from fairseq.tasks import FairseqTask
@@ -16,11 +15,12 @@ from tqdm import tqdm
 
 from fairseq_alone.corpus.binarized import read_corpus
 from fairseq_alone.corpus.learning import WordVectors, learn_once, sampled_lines
-from fairseq_alone.corpus.own_vector_file import SAFETENSORS_ENDING, read_sides
+from fairseq_alone.corpus.own_vector_file import SAFETENSORS_ENDING, read_sides, vectors_of_sides
 from fairseq_alone.corpus.vector_file import coverage, read_word_vectors
 from fairseq_alone.corpus.vectors import VectorSettings, standardized
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import EmbeddingFamily
+from fairseq_alone.models.output_layers import embedding_family_at, has_word_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     what = _what(args)
     family: type[EmbeddingFamily] = model.family
     asked = family.wants_vectors(args) if what == RANDOM else f"--embedding-init {what}"
-    places = list(embeddings_of(model))
+    places = [(place, module) for place, module in embeddings_of(model) if has_word_vectors(model, place)]
     dim = max(embedding_dim(module) for _, module in places)
     began = time.perf_counter()
     # A language model's dictionaries are one, of which the output layer may have the first words only.
@@ -71,6 +71,7 @@ def start_embeddings(model: Any, args: Any, task: FairseqTask) -> None:
     dictionaries = [own.source_dictionary] if one else [own.source_dictionary, own.target_dictionary]
     sides = _learned(args, task, dim, asked) if what in (RANDOM, CORPUS) else _read(what, dictionaries, dim)
     for place, module in places:
+        family = embedding_family_at(model, place)
         words = sides[0] if place.startswith("encoder.") else sides[-1]
         if what != RANDOM:
             explained = start(family, module, words)
@@ -200,7 +201,7 @@ def _read(path: str, dictionaries: list[Dictionary], dim: int) -> tuple[WordVect
     found: list[WordVectors] = []
     sides = read_sides(path) if path.endswith(SAFETENSORS_ENDING) else None
     for dictionary in dictionaries:
-        words, covered = _of_text(path, dictionary) if sides is None else _of_sides(path, sides, dictionary)
+        words, covered = _of_text(path, dictionary) if sides is None else vectors_of_sides(path, sides, dictionary)
         width = words.vectors.shape[1]
         if width < dim:
             raise UserError(f"--embedding-init {path}: has vectors of {width} values, the model needs {dim}")
@@ -214,24 +215,3 @@ def _of_text(path: str, dictionary: Dictionary) -> tuple[WordVectors, Tensor]:
     frequency = torch.tensor(dictionary.count, dtype=torch.float64)
     frequency[dictionary.pad()] = 0
     return WordVectors(vectors.numpy(), frequency.numpy()), covered
-
-
-def _of_sides(
-    path: str, sides: list[tuple[list[str], WordVectors]], dictionary: Dictionary
-) -> tuple[WordVectors, Tensor]:
-    """The vectors of a dictionary's words, of that side which is most like it."""
-
-    def likeness(side: tuple[list[str], WordVectors]) -> tuple[bool, int, int]:
-        common = sum(word in dictionary.indices for word in side[0])
-        return side[0] == dictionary.symbols, common, -len(side[0])
-
-    words, known = max(sides, key=likeness)
-    pairs = [(dictionary.indices[word], row) for row, word in enumerate(words) if word in dictionary.indices]
-    places, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    vectors = np.zeros((len(dictionary), known.vectors.shape[1]), np.float32)
-    frequency = np.zeros(len(dictionary))
-    vectors[places], frequency[places] = known.vectors[rows], known.frequency[rows]
-    covered = torch.from_numpy(vectors.any(1))
-    if not covered.any():
-        raise UserError(f"{path}: holds no vector for any word of the vocabulary")
-    return WordVectors(vectors, frequency), covered

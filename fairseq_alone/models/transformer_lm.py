@@ -9,9 +9,9 @@ from fairseq.models.transformer_lm import (
     base_lm_architecture,
 )
 from fairseq.tasks import FairseqTask
+from torch import nn
 
 from fairseq_alone.models.embedding_family_language_model import EmbeddingFamilyLanguageModel
-from fairseq_alone.modules import TiedProjection
 from fairseq_alone.modules.embedding import Embedding
 
 
@@ -34,7 +34,7 @@ class EmbeddingFamilyTransformerLM(EmbeddingFamilyLanguageModel):
 
     @classmethod
     def build_decoder(
-        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: TiedProjection | None
+        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: nn.Module | None
     ) -> TransformerDecoder:
         """Build fairseq's decoder."""
         if args.decoder_layers_to_keep:

@@ -9,6 +9,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.modules.alone_embedding import AloneEmbedding
 from fairseq_alone.modules.code_embedding import CodeEmbedding
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+from fairseq_alone.modules.differentiated_embedding import DifferentiatedEmbedding
 from fairseq_alone.modules.factorized_embedding import FactorizedEmbedding
 from fairseq_alone.modules.filters import FilterSettings
 from fairseq_alone.modules.table_embedding import TableEmbedding
@@ -19,7 +20,7 @@ def build_embedding(family: str, settings: Mapping[str, Any]) -> ComputedEmbeddi
     """An embedding of given settings in evaluation mode. Its trained values are for ``load_state_dict`` to fill in.
 
     Args:
-        family: ``alone``, ``codes``, ``conventional``, ``factorized`` or ``tensor_product``.
+        family: ``alone``, ``codes``, ``conventional``, ``differentiated``, ``factorized`` or ``tensor_product``.
         settings: the module's arguments by name, as JSON values; the filters' are an object ``settings``.
 
     Raises:
@@ -40,6 +41,7 @@ _BUILDERS: dict[str, Callable[..., ComputedEmbedding | TableEmbedding]] = {
     "alone": _alone,
     "codes": CodeEmbedding,
     "conventional": TableEmbedding,
+    "differentiated": DifferentiatedEmbedding,
     "factorized": FactorizedEmbedding,
     "tensor_product": TensorProductEmbedding,
 }

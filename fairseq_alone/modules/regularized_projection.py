@@ -32,6 +32,10 @@ class RegularizedProjection(TiedProjection):
         """``(..., D_e) -> (..., V)``."""
         return super().forward(features @ self.square.t())
 
+    def log_prob(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities (N,) in float32 of targets (N,), whose features are (N, D_e)."""
+        return super().log_prob(features @ self.square.t(), targets)
+
     def rows(self, ids: Tensor) -> Tensor:
         """``weight[ids]``: ``(...) -> (..., D_e)``."""
         return super().rows(ids) @ self.square

@@ -39,20 +39,31 @@ def sampled_softmax_loss(features: Tensor, targets: Tensor, noise: NoiseWords, r
     subtract no log q since theirs is the same for all words of a subset.
 
     Returns:
-        The losses (N,), not negative, and the effective number of samples (N,) without gradient:
-        ``(sum r)^2 / sum r^2`` over the draws' ratios ``r = e^s / q``, at most k; 0 where every draw was the target.
+        The losses (N,), not negative, and log p of the noise words by that estimate, (N, S), without gradient: all
+        draws of a word together, ``-inf`` where it is the target.
     """
     # e^{s - offset} is a word's share in the estimate, all of its draws together.
     offset = noise.log_expected - noise.multiplicity.log()
     own, shares = _scores(features, targets, noise, rows, offset)
     _fill_hits(shares, targets, noise, float("-inf"))
-    losses = -torch.cat([own.unsqueeze(1), shares], dim=1).log_softmax(dim=1)[:, 0]
-    with torch.no_grad():
-        # A share stands for c draws of a c-th each. Relative to the largest, squares do not underflow.
-        ratios = (shares - shares.amax(dim=1, keepdim=True)).exp()
-        total = ratios.sum(dim=1)
-        effective = total.square() / (ratios.square() @ noise.multiplicity.reciprocal().to(ratios.dtype))
-    return losses, effective.nan_to_num(0.0)
+    log_probabilities = torch.cat([own.unsqueeze(1), shares], dim=1).log_softmax(dim=1)
+    return -log_probabilities[:, 0], log_probabilities.detach()[:, 1:]
+
+
+def effective_sample_size(log_probabilities: Tensor, noise: NoiseWords) -> Tensor:
+    """``(sum r)^2 / sum r^2`` over the draws' ratios ``r = e^s / q`` (Bengio and Senecal, 2003): ``(N, S) -> (N,)``.
+
+    Draws from the model's own distribution all have one ratio, and k of them the size k. 0 where every draw was the
+    target.
+
+    Args:
+        log_probabilities: of the noise words, from :func:`sampled_softmax_loss`.
+        noise: the words.
+    """
+    # A probability stands for c draws of a c-th each. Relative to the largest, squares do not underflow.
+    ratios = (log_probabilities - log_probabilities.amax(dim=1, keepdim=True)).exp()
+    squares = ratios.square() @ noise.multiplicity.reciprocal().to(ratios.dtype)
+    return (ratios.sum(dim=1).square() / squares).nan_to_num(0.0)
 
 
 def noise_contrastive_loss(

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_alone.modules.chunked_log_prob import chunked_log_prob
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.embedding import Embedding
 
@@ -14,7 +15,9 @@ class TiedProjection(nn.Module):
     trained tensor should stand twice among the modules.
 
     Args:
-        embedding: anything with ``matrix() -> (V, D_e)``.
+        embedding: anything with ``matrix() -> (V, D_e)``. One that has a cheaper way to logits than the product with
+            this matrix offers ``project(features)``, ``(N, D_e) -> (N, V)``, and ``log_prob(features,
+            targets)``, ``(N,)``.
     """
 
     bias = None
@@ -28,11 +31,24 @@ class TiedProjection(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(..., D_e) -> (..., V)``, without bias."""
+        flat = features.reshape(-1, features.size(-1))
+        project = getattr(self.embedding, "project", None)
+        if project is not None:
+            found: Tensor = project(flat)
+            return found.view(*features.shape[:-1], self.embedding.num_embeddings)
         matrix = self.embedding.matrix()
         # One product of two matrices. With a weight that needs no gradient, PyTorch would multiply vector by vector
         # when the strides of the leading dimensions do not merge, as those of fairseq's decoder in a beam step.
-        logits = F.linear(features.reshape(-1, features.size(-1)), matrix)
+        logits = F.linear(flat, matrix)
         return logits.view(*features.shape[:-1], matrix.size(0))
+
+    def log_prob(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities (N,) in float32 of targets (N,), whose features are (N, D_e)."""
+        own = getattr(self.embedding, "log_prob", None)
+        if own is not None:
+            found: Tensor = own(features, targets)
+            return found
+        return chunked_log_prob([(features, self.embedding.matrix())], targets)
 
     def rows(self, ids: Tensor) -> Tensor:
         """``weight[ids]``: ``(...) -> (..., D_e)``, without the rest of the matrix where that saves work."""

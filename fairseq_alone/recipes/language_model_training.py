@@ -12,7 +12,7 @@ from fairseq_alone.recipes.values import decimal, one_of, positive, whole
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
 
-_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share", "codes")
+_EMBEDDINGS = ("conventional", "factorized", "alone", "alone_share", "codes", "differentiated")
 
 _OUTPUT_LAYERS = ("softmax", "hierarchical", "differentiated", "char_cnn")
 _LOSSES = (
@@ -46,6 +46,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         "alone": ["--alone-filter", "real", "--alone-inter-dim", str(inter_dim)],
         "alone_share": ["--alone-share", share],
         "codes": ["--codes-share", share],
+        "differentiated": ["--differentiated-share", share],
     }[embedding]
     start, start_settings = start_of(options)
     bits = bits_flags(options.bits)

@@ -67,7 +67,7 @@ def no_effect(embedding: str, **options: str | None) -> list[str]:
     """A note for each option of another kind of embedding that was given."""
     kinds = {
         "factorized_dim": ("factorized",),
-        "share": ("alone_share", "codes", "tensor_product"),
+        "share": ("alone_share", "codes", "tensor_product", "differentiated"),
         "inter_dim": ("alone", "alone_binary", "alone_real", "factorized"),
     }
     return [

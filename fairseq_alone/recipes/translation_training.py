@@ -14,7 +14,7 @@ from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
 
 # Kinds whose size is a share of the table's, with their flags' prefixes.
-_OF_A_SHARE = {"alone_share": "alone", "codes": "codes", "tensor_product": "tensor"}
+_OF_A_SHARE = {"alone_share": "alone", "codes": "codes", "tensor_product": "tensor", "differentiated": "differentiated"}
 _EMBEDDINGS = ("conventional", "factorized", "alone_binary", "alone_real", *_OF_A_SHARE)
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from fairseq import models, options
@@ -16,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import fairseq_alone.criterions  # noqa: F401 (registers the criterions)
 from fairseq_alone.errors import UserError
+from fairseq_alone.modules.mixture_proposal import MixtureProposal
 from fairseq_alone.modules.noise import all_words
 from fairseq_alone.modules.sampled_losses import noise_contrastive_loss
 
@@ -146,22 +148,69 @@ class Sizes(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("name", NAMES)
+def every_word_follows_the_next(words):
+    """Bigrams as a proposal."""
+    ones = np.ones(words)
+    return MixtureProposal(np.arange(words + 1), np.arange(words)[::-1].copy(), ones, ones)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "adaptive"])
 def test_alone_makes_no_tensor_of_the_whole_vocabulary(name):
     words = 1009  # no other size
     model = language_model("lstm_lm", "alone", "--tie-embeddings=decoder", words=words)
-    settings = {"shared_samples": 30} if name == "negative_sampling" else {"num_samples": 30}
-    ours = criterion(name, words, **settings)
+    if name == "adaptive":
+        ours = criterion("sampled_softmax", words, num_samples=30, proposal="adaptive")
+        ours.adaptive = every_word_follows_the_next(words)
+    else:
+        settings = {"shared_samples": 30} if name == "negative_sampling" else {"num_samples": 30}
+        ours = criterion(name, words, **settings)
     ours.check_model(model)
     with Sizes() as seen, model.decoder.embed_tokens.once_per_update():
         ours(model, language_model_sample())[0].backward()
-    large = {shape for shape in seen.shapes if len(shape) > 1 and words in shape}
-    # Filters are codes, which are looked up.
-    assert not large
+    assert not {shape for shape in seen.shapes if len(shape) > 1 and words in shape}
     assert any(shape[-1] == 12 for shape in seen.shapes)
     with Sizes() as seen:
         ours.eval()(model, language_model_sample())
     assert any(len(shape) > 1 and words in shape for shape in seen.shapes)
+
+
+def test_training_the_adaptive_proposal_changes_neither_the_loss_nor_the_models_gradient(monkeypatch):
+    model = language_model("lstm_lm", "conventional", "--tie-embeddings=decoder")
+    ours = criterion("sampled_softmax", num_samples=10, proposal="adaptive")
+    ours.adaptive = every_word_follows_the_next(WORDS)
+    loss, size, log = ours(model, language_model_sample())
+    found = gradients(model, loss)
+    assert loss == log["loss"]
+    assert log["bigram_weight"] / size == pytest.approx(0.5)
+    assert ours.mixture.grad.abs().sum() > 0
+    monkeypatch.setattr(MixtureProposal, "cross_entropy", lambda self, contexts, weights, *_: 0 * weights)
+    loss, _, again = ours(model, language_model_sample())
+    assert loss == again["loss"] == log["loss"]
+    for name, gradient in gradients(model, loss).items():
+        assert torch.equal(gradient, found[name])
+
+
+def test_with_all_words_nothing_adapts():
+    model = language_model("lstm_lm", "conventional", "--tie-embeddings=decoder")
+    ours = criterion("sampled_softmax", num_samples=WORDS, proposal="adaptive")
+    ours.adaptive = every_word_follows_the_next(WORDS)
+    ours(model, language_model_sample())[0].backward()
+    assert ours.mixture.grad.tolist() == [0] * len(ours.mixture)
+
+
+def test_words_that_are_not_predicted_are_unknown_contexts():
+    model = language_model("lstm_lm", "conventional", "--tie-embeddings=none")
+    ours = criterion("sampled_softmax", num_samples=10, proposal="adaptive")
+    ours.task.tgt_dict = dictionary(30)
+    ours.adaptive = every_word_follows_the_next(30)
+    batch = language_model_sample()
+    batch["target"] = batch["target"].clamp(max=29)
+    assert ours(model, batch)[0].isfinite()
+
+
+def test_an_adaptive_proposal_needs_training_data():
+    with pytest.raises(UserError, match="no data here: has no training data"):
+        criterion("sampled_softmax", proposal="adaptive").check_model(build("transformer_conventional"))
 
 
 def test_the_number_of_samples_grows_until_enough_of_them_count():
@@ -232,6 +281,7 @@ def test_negative_sampling_says_what_it_is_not(caplog):
         ("sampled_softmax", {"seed": -1}, "--sampled-seed must be at least 0, got -1"),
         ("sampled_softmax", {"power": 1.5}, "--sampled-power must be from 0 to 1, got 1.5"),
         ("sampled_softmax", {"min_effective_size": -2.0}, "--sampled-min-effective-size must be at least 0, got -2"),
+        ("sampled_softmax", {"max_bigrams": 0}, "--sampled-max-bigrams must be at least 1, got 0"),
         ("noise_contrastive_estimation", {"num_samples": -3}, "--nce-num-samples must be at least 1, got -3"),
         ("noise_contrastive_estimation", {"power": float("nan")}, "--nce-power must be from 0 to 1, got nan"),
         ("noise_contrastive_estimation", {"seed": -1}, "--nce-seed must be at least 0"),

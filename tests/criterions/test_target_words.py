@@ -6,9 +6,10 @@ import pytest
 import torch
 from fairseq.data import indexed_dataset
 from fairseq.data.dictionary import TruncatedDictionary
+from fairseq.tasks.language_modeling import LanguageModelingTask
 from small_models import dictionary
 
-from fairseq_alone.criterions.target_words import target_counts, target_text
+from fairseq_alone.criterions.target_words import target_counts, target_words
 from fairseq_alone.errors import UserError
 
 LINES = {"en": [[4, 5, 2], [6, 2]], "de": [[7, 7, 8, 2], [3, 2]]}
@@ -37,10 +38,11 @@ def test_of_a_translation_the_target_side(tmp_path):
 def test_of_a_language_model_the_text(tmp_path):
     write(tmp_path / "train", LINES["en"])
     (tmp_path / "dict.txt").write_text("")
-    given = task(tmp_path)
+    given = LanguageModelingTask(argparse.Namespace(data=str(tmp_path)), dictionary(10))
     assert target_counts(given).tolist() == [0, 0, 2, 0, 1, 1, 1, 0, 0, 0]
+    given = task(tmp_path)
     given.target_dictionary = TruncatedDictionary(given.source_dictionary, 6)
-    assert target_counts(given).tolist() == [0, 0, 2, 0, 1, 1]
+    assert target_counts(given).tolist() == [0, 0, 2, 1, 1, 1]
 
 
 def test_without_data_the_dictionarys(tmp_path, caplog):
@@ -49,4 +51,4 @@ def test_without_data_the_dictionarys(tmp_path, caplog):
     assert target_counts(given)[4:6].tolist() == [1, 7]
     assert "noise is drawn by the dictionary's counts" in caplog.text
     with pytest.raises(UserError, match="names no folder with training data"):
-        target_text(argparse.Namespace(cfg=argparse.Namespace()))
+        target_words(argparse.Namespace(cfg=argparse.Namespace()))

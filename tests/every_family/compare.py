@@ -42,6 +42,7 @@ FAMILIES = {
     "factorized": ("factorized", "--factorized-dim 6"),
     "conventional": ("conventional", ""),
     "tensor_product": ("tensor_product", "--tensor-rank 4 --tensor-normalize"),
+    "differentiated": ("differentiated", "--differentiated-blocks 30x10,restx6"),
 }
 
 _ARCHITECTURES = {
@@ -54,6 +55,7 @@ _LENGTH_ARCHITECTURES = {
     "factorized": "transformer_factorized_duc",
     "conventional": "transformer_length_duc",
     "tensor_product": "transformer_tensor_product_duc",
+    "differentiated": "transformer_differentiated_duc",
 }
 
 _SIDE = "--{0}-embed-dim 16 --{0}-ffn-embed-dim 16 --{0}-layers 1 --{0}-attention-heads 2"

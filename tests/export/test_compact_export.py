@@ -102,6 +102,8 @@ def test_what_is_computed_is_not_there_and_a_table_is_there_once(kind, tmp_path)
         "conventional": 50 * 8 * 4,
         "factorized": (50 + 8) * 3 * 4,
         "codes": 0,
+        # Blocks of 8 x 5, 16 x 2 and 26 x 1.
+        "differentiated": (8 * 5 + 16 * 2 + 26) * 4,
         # Three products of (8, 3) and (7, 3), and two whole numbers.
         "tensor_product": 3 * (8 + 7) * 3 * 4 + 2 * 8,
     }

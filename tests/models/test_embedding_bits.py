@@ -80,7 +80,9 @@ def test_its_compact_file_is_the_same_function_bit_for_bit(arch, flags, tmp_path
 def test_other_exports_have_what_the_model_computes(kind, tmp_path):
     trained = toy_trained(f"transformer_{kind}", "--tie-embeddings=all", "--embedding-bits=4", *ROWS.get(kind, ()))
     expected = logits(trained)
-    assert torch.equal(logits(build_stock(trained)[0]), expected)
+    # A product with a whole table has other roundings than one with its blocks.
+    tolerance = {"rtol": 1e-5, "atol": 1e-6} if kind == "differentiated" else {"rtol": 0, "atol": 0}
+    torch.testing.assert_close(logits(build_stock(trained)[0]), expected, **tolerance)
     assert torch.equal(logits(read_compact(str(written(trained, tmp_path, "fp32", "fp32")))), expected)
 
 

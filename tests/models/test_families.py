@@ -15,7 +15,14 @@ WORDS, DIM = 1200, 16
 
 @pytest.mark.parametrize(
     ("name", "share"),
-    [("alone", 0.5), ("factorized", 0.5), ("codes", 0.5), ("conventional", 1), ("tensor_product", 0.5)],
+    [
+        ("alone", 0.5),
+        ("factorized", 0.5),
+        ("codes", 0.5),
+        ("conventional", 1),
+        ("tensor_product", 0.5),
+        ("differentiated", 0.3),
+    ],
 )
 def test_a_share_is_a_share_of_the_table(name, share):
     family = FAMILIES[name]
@@ -29,7 +36,14 @@ def test_a_share_is_a_share_of_the_table(name, share):
 
 @pytest.mark.parametrize(
     ("name", "share"),
-    [("alone", 2), ("factorized", 0.001), ("codes", 0.01), ("conventional", 0.5), ("tensor_product", 0.001)],
+    [
+        ("alone", 2),
+        ("factorized", 0.001),
+        ("codes", 0.01),
+        ("conventional", 0.5),
+        ("tensor_product", 0.001),
+        ("differentiated", 0.1),
+    ],
 )
 def test_a_share_that_cannot_be_is_refused(name, share):
     with pytest.raises(SettingError):

@@ -186,10 +186,11 @@ def stored_values(state_dict):
 
 def embedding_tensors(state_dict):
     """The embeddings of a state dict, each by one of its tensors; a table with all its names."""
+    tables = ("embed_tokens.weight", "projection.weight")
     return [
         name
         for name in state_dict
-        if name.endswith((".w1", ".factor", ".codebooks", ".factors.0", "embed_tokens.weight", "projection.weight"))
+        if name.endswith((".w1", ".factor", ".codebooks", ".factors.0", ".blocks.0", *tables))
     ]
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from fairseq_alone.modules.noise import NoiseDistribution, all_words, unigram_weights
 from fairseq_alone.modules.sampled_losses import (
+    effective_sample_size,
     negative_sampling_loss,
     noise_contrastive_loss,
     sampled_softmax_loss,
@@ -81,11 +82,15 @@ def sigmoid(x):
 
 def test_sampled_softmax_equals_a_double_loop(features, table, noise):
     scores = (features @ table.weight.t()).tolist()
-    losses, effective = sampled_softmax_loss(features, TARGETS, noise, table)
+    losses, log_model = sampled_softmax_loss(features, TARGETS, noise, table)
+    effective = effective_sample_size(log_model, noise)
     for position, target in enumerate(TARGETS.tolist()):
         ratios = [math.exp(scores[position][word]) / expected for word, expected in draws(noise) if word != target]
         total = math.exp(scores[position][target]) + sum(ratios)
         assert losses[position].item() == pytest.approx(math.log(total) - scores[position][target], rel=1e-6)
+        for column, word in enumerate(noise.ids.tolist()):
+            share = sum(math.exp(scores[position][w]) / expected for w, expected in draws(noise) if word == w != target)
+            assert log_model[position, column].exp().item() == pytest.approx(share / total, rel=1e-6)
         assert effective[position].item() == pytest.approx(sum(ratios) ** 2 / sum(r * r for r in ratios), rel=1e-6)
 
 
@@ -156,7 +161,8 @@ def test_with_all_words_it_is_the_softmax(features, table):
 
 def test_where_every_draw_is_the_target(features, table):
     noise = NoiseDistribution(np.eye(WORDS)[2]).draw(4, torch.Generator().manual_seed(1))
-    losses, effective = sampled_softmax_loss(features[:1], TARGETS[:1], noise, table)
+    losses, log_model = sampled_softmax_loss(features[:1], TARGETS[:1], noise, table)
+    effective = effective_sample_size(log_model, noise)
     gradients = torch.autograd.grad(losses.sum(), (features, table.weight))
     assert losses.item() == effective.item() == 0
     assert all(torch.equal(gradient, torch.zeros_like(gradient)) for gradient in gradients)

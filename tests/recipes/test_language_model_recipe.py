@@ -134,7 +134,7 @@ def test_several_gpus_share_a_batch_and_the_schedule_ends_at_the_end(
         (["--tie", "all"], "--tie must be none or decoder, got 'all'"),
         (
             ["--embedding", "none"],
-            "--embedding must be conventional, factorized, alone, alone_share or codes, got 'none'",
+            "--embedding must be conventional, factorized, alone, alone_share, codes or differentiated, got 'none'",
         ),
         (["--augmented-loss", "half"], "--augmented-loss must be a number like 0.5 and not negative, got 'half'"),
         (["--max-epoch", "0"], "--max-epoch must be a positive whole number, got '0'"),

@@ -92,6 +92,7 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         "alone_share": {"share": 0.25},
         "codes": {"share": 0.25},
         "tensor_product": {"share": 0.25},
+        "differentiated": {"share": 0.25},
     }
     commands = {name: recipe.dry_run(embedding=name, **size)[1][0] for name, size in sizes.items()}
     suffix = "_wmt_en_de" if preset == "wmt16" else ""
@@ -101,6 +102,7 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         "alone_share": ["--arch", f"transformer_alone{suffix}", "--alone-share", "0.25"],
         "codes": ["--arch", f"transformer_codes{suffix}", "--codes-share", "0.25"],
         "tensor_product": ["--arch", f"transformer_tensor_product{suffix}", "--tensor-share", "0.25"],
+        "differentiated": ["--arch", f"transformer_differentiated{suffix}", "--differentiated-share", "0.25"],
     }
     for kind, dropout in (("binary", "0.15"), ("real", "0.2")):
         own[f"alone_{kind}"] = ["--arch", f"transformer_alone{suffix}", "--alone-filter", kind]
