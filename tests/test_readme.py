@@ -179,7 +179,7 @@ def test_commands_of_the_usage(reader):
     (reader.folder / "WORK").mkdir()
     (reader.folder / "WORK/data-bin").symlink_to(reader.folder / "DATA")
     reader.run(f"fairseq-train DATA --arch transformer_alone {_SAVED}")
-    assert len(run_all(reader, "docs/usage.md")) == 18
+    assert len(run_all(reader, "docs/usage.md")) == 19
 
 
 def test_two_text_files_to_bleu_and_a_product(reader, monkeypatch, capsys):
