@@ -7,6 +7,7 @@ import importlib
 
 #: The files of this folder, in the order in which they are installed.
 SEAMS = (
+    "adam_in_pieces",
     "checkpoint_loading",
     "checkpoint_mismatch",
     "checkpoint_paths",
