@@ -2,7 +2,7 @@
 
 import logging
 from argparse import ArgumentParser, Namespace
-from typing import Any, Optional, Self
+from typing import Optional, Self
 
 from fairseq.models import BaseFairseqModel
 from torch import Tensor
@@ -23,6 +23,9 @@ class UnnormalizedScores(BaseFairseqModel):
     """
 
     unnormalized_scores: bool = False
+
+    # TorchScript knows attributes of the instance only, and those of the class that stand here.
+    __constants__ = ("unnormalized_scores",)
 
     @classmethod
     def add_unnormalized_args(cls, parser: ArgumentParser) -> None:
@@ -65,7 +68,7 @@ class UnnormalizedScores(BaseFairseqModel):
         net_output: tuple[Tensor, Optional[dict[str, list[Optional[Tensor]]]]],  # noqa: UP045
         log_probs: bool,
         sample: Optional[dict[str, Tensor]] = None,  # noqa: UP045
-    ) -> Any:
+    ) -> Tensor:
         """(Log-)probabilities of the decoder's output, or what the flag takes for them."""
         if self.unnormalized_scores:
             scores = net_output[0].float()

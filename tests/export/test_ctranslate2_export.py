@@ -61,7 +61,9 @@ def assert_same(trained, folder, sources=SOURCES, search=SEARCH, tolerance=1e-5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_family_and_tying(kind, tying, tmp_path):
     vocabularies = {} if tying == "three-way" else {"target_vocabulary": 24}
-    trained = toy(f"transformer_{kind}", *TYINGS[tying], **vocabularies)
+    # The first seed's tensors write nothing here, or have two hypotheses of nearly one score.
+    seed = 3 if tying == "two-way" and kind in ("differentiated", "char_cnn") else 1
+    trained = toy(f"transformer_{kind}", *TYINGS[tying], seed=seed, **vocabularies)
     assert_same(trained, export(trained, tmp_path / "out"))
 
 

@@ -57,7 +57,7 @@ def logits(model):
         return (model(SOURCE, LENGTHS, TARGET) if hasattr(model, "encoder") else model(TARGET))[0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "char_cnn"])  # nodes have no spelling
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_tree_over_nodes_of_every_family(kind, network):
     arch = network.format(kind)

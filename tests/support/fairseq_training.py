@@ -29,7 +29,7 @@ def trainer(*flags) -> Trainer:
         flags.append("--share-all-embeddings")
     if not any(flag.startswith("--arch") for flag in flags):
         flags.append("--alone-inter-dim=12")
-    if "--criterion" not in flags:
+    if not any(flag.startswith("--criterion") for flag in flags):
         flags += CRITERION
     parser = options.get_training_parser()
     args = options.parse_args_and_arch(parser, ["data", *SIDES, *FLAGS, *flags])
