@@ -1,8 +1,5 @@
 """fairseq-train with ``--embedding-init``: it starts once, goes on, finetunes, and is the same on every worker."""
 
-import tempfile
-from pathlib import Path
-
 import pytest
 import torch
 from fairseq_commands import (
@@ -12,9 +9,9 @@ from fairseq_commands import (
     hypotheses,
     one_sentence,
     preprocess,
-    run_together,
     train,
     train_flags,
+    train_in_two_processes,
 )
 
 from fairseq_alone.checkpoints import load_checkpoint
@@ -102,12 +99,7 @@ def test_half_precision(folder, tmp_path):
 
 def two_processes(data, folder, *flags, arch):
     """fairseq-train as two CPU processes that really join; the checkpoint of each, by rank."""
-    rendezvous = Path(tempfile.mkdtemp(dir=folder), "rendezvous")
-    flags += ("--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn")
-    flags += ("--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp")
-    flags += ("--max-update", 2)
-    processes = [train_flags(data, folder / "run", *flags, "--distributed-rank", rank, arch=arch) for rank in (0, 1)]
-    return run_together("fairseq_cli.train", processes)
+    return train_in_two_processes(folder, train_flags(data, folder / "run", *flags, "--max-update", 2, arch=arch))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """Output layers with fairseq's real commands: train, resume, validate, translate, evaluate, and two processes."""
 
 import re
-import tempfile
-from pathlib import Path
 
 import pytest
 from conftest import fairseq
@@ -11,9 +9,9 @@ from fairseq_commands import (
     generate,
     hypotheses,
     one_sentence,
-    run_together,
     train,
     train_flags,
+    train_in_two_processes,
     train_log,
 )
 
@@ -116,11 +114,7 @@ def test_two_processes_equal_one_with_twice_the_micro_batches(data, tmp_path):
     flags = [*UNTIED, "--output-layer", "hierarchical", "--dropout", 0]
     flags += ["--max-tokens", 150, "--clip-norm", 1, "--adam-eps", 1e-3, "--max-update", 4]
     one = fairseq("train", *loss_flags(data, tmp_path / "one", *flags, "--update-freq", 2)).stdout
-    rendezvous = Path(tempfile.mkdtemp(dir=tmp_path), "rendezvous")
-    flags += ["--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn"]
-    flags += ["--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp"]
-    processes = [loss_flags(data, tmp_path / "two", *flags, "--distributed-rank", rank) for rank in (0, 1)]
-    two = run_together("fairseq_cli.train", processes)[0].stdout
+    two = train_in_two_processes(tmp_path, loss_flags(data, tmp_path / "two", *flags))[0].stdout
     losses = [[float(line["loss"]) for line in train_log(log)] for log in (one, two)]
     assert losses[0] == pytest.approx(losses[1], abs=2e-3)
     paths = [tmp_path / folder / "checkpoint_last.pt" for folder in ("one", "two")]

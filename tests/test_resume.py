@@ -1,16 +1,13 @@
 """A training that goes on, with one process and with two, is the training that was never stopped."""
 
-import tempfile
-from pathlib import Path
-
 import pytest
 from fairseq_commands import (
     assert_same_parameters,
     generate,
     hypotheses,
-    run_together,
     train,
     train_flags,
+    train_in_two_processes,
     train_log,
 )
 
@@ -58,11 +55,7 @@ def test_same_command_same_seed_same_parameters(data, trained, tmp_path):
 
 def two_processes(data, folder, *flags):
     """fairseq-train as two CPU processes that really join (rank 1 may not write)."""
-    rendezvous = Path(tempfile.mkdtemp(dir=folder.parent), "rendezvous")
-    flags += ("--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn")
-    flags += ("--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp")
-    processes = [train_flags(data, folder, *flags, "--distributed-rank", rank) for rank in (0, 1)]
-    return run_together("fairseq_cli.train", processes)[0]
+    return train_in_two_processes(folder.parent, train_flags(data, folder, *flags))[0]
 
 
 def test_two_processes_equal_one_with_twice_the_micro_batches(data, tmp_path):

@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import tempfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +12,8 @@ from fairseq_commands import (
     generate,
     hypotheses,
     one_sentence,
-    run_together,
     train_flags,
+    train_in_two_processes,
     train_log,
 )
 
@@ -89,11 +87,7 @@ def translation(data, folder, *flags):
 
 def two_processes(data, folder, *flags):
     """fairseq-train as two CPU processes."""
-    rendezvous = Path(tempfile.mkdtemp(dir=folder.parent), "rendezvous")
-    flags += ("--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn")
-    flags += ("--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp")
-    processes = [translation(data, folder, *flags, "--distributed-rank", rank) for rank in (0, 1)]
-    return run_together("fairseq_cli.train", processes)[0].stdout
+    return train_in_two_processes(folder.parent, translation(data, folder, *flags))[0].stdout
 
 
 @pytest.mark.parametrize("criterion", [SAMPLED, ADAPTIVE, NCE], ids=["sampled softmax", "adaptive", "nce"])

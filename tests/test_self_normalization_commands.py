@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import tempfile
-from pathlib import Path
 
 import pytest
 from conftest import fairseq
@@ -13,9 +11,9 @@ from fairseq_commands import (
     generate,
     hypotheses,
     one_sentence,
-    run_together,
     train,
     train_flags,
+    train_in_two_processes,
     train_log,
 )
 
@@ -50,11 +48,7 @@ def test_resume_goes_on_exactly(data, translator, tmp_path):
 def test_two_processes_choose_the_positions_of_one(data, tmp_path):
     flags = [*FLAGS, "--dropout", 0, "--max-tokens", 150, "--max-update", 4, "--adam-eps", 1e-3]
     one = train(data, tmp_path / "one", *flags, "--update-freq", 2).stdout
-    rendezvous = Path(tempfile.mkdtemp(dir=tmp_path), "rendezvous")
-    flags += ["--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn"]
-    flags += ["--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp"]
-    processes = [train_flags(data, tmp_path / "two", *flags, "--distributed-rank", rank) for rank in (0, 1)]
-    two = run_together("fairseq_cli.train", processes)[0].stdout
+    two = train_in_two_processes(tmp_path, train_flags(data, tmp_path / "two", *flags))[0].stdout
     for name in ("loss", "log_z", "log_z_deviation"):
         first, second = ([float(line[name]) for line in train_log(log)] for log in (one, two))
         assert first == pytest.approx(second, abs=2e-3)

@@ -2,8 +2,6 @@
 
 import json
 import re
-import tempfile
-from pathlib import Path
 
 import pytest
 from conftest import fairseq
@@ -12,8 +10,8 @@ from fairseq_commands import (
     generate,
     hypotheses,
     one_sentence,
-    run_together,
     train_flags,
+    train_in_two_processes,
     train_log,
 )
 
@@ -67,11 +65,7 @@ def test_a_training_goes_on_in_a_later_epoch(data, tmp_path):
 def test_two_processes_have_the_parts_of_one(data, tmp_path):
     flags = ["--dropout", 0, "--max-update", 5, "--adam-eps", 1e-3]
     one = train_with(data, tmp_path / "one", *flags, "--update-freq", 2)
-    rendezvous = Path(tempfile.mkdtemp(dir=tmp_path), "rendezvous")
-    flags += ["--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn"]
-    flags += ["--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp"]
-    both = [flags_of(data, tmp_path / "two", *flags, "--distributed-rank", rank) for rank in (0, 1)]
-    two = run_together("fairseq_cli.train", both)[0]
+    two = train_in_two_processes(tmp_path, flags_of(data, tmp_path / "two", *flags))[0]
     assert parts(one.stdout + one.stderr) == parts(two.stdout + two.stderr)
     losses = [[float(line["loss"]) for line in train_log(log)] for log in (one.stdout, two.stdout)]
     assert losses[0] == pytest.approx(losses[1], abs=2e-3)

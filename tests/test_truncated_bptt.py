@@ -4,15 +4,13 @@ import json
 import math
 import random
 import re
-import tempfile
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import fairseq
 from fairseq import checkpoint_utils
-from fairseq_commands import run_together
+from fairseq_commands import train_in_two_processes
 
 from fairseq_alone import plugin
 from fairseq_alone.checkpoints import load_checkpoint
@@ -127,11 +125,7 @@ def test_an_update_of_two_pieces_reads_on(data, tmp_path):
 
 
 def two_processes(data, folder, *flags):
-    rendezvous = Path(tempfile.mkdtemp(dir=folder), "rendezvous")
-    flags += ("--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn")
-    flags += ("--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp")
-    processes = [flags_of(data, folder / "run", *flags, "--distributed-rank", rank) for rank in (0, 1)]
-    done = run_together("fairseq_cli.train", processes)
+    done = train_in_two_processes(folder, flags_of(data, folder / "run", *flags))
     return [float(report["loss"]) for report in reports(done[0].stdout) if "loss" in report]
 
 

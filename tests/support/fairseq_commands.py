@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,19 @@ def run_together(module: str, processes: list[list]) -> list[subprocess.Complete
     """
     done = _SERVER.run_together(module, [list(map(str, arguments)) for arguments in processes])
     return [succeeded(one) for one in done]
+
+
+def train_in_two_processes(folder: Path, flags: list) -> list[subprocess.CompletedProcess]:
+    """fairseq-train as two CPU processes that really join.
+
+    Args:
+        folder: where the file lies by which they find each other.
+        flags: of each, but for its rank.
+    """
+    rendezvous = Path(tempfile.mkdtemp(dir=folder), "rendezvous")
+    together = ["--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn"]
+    together += ["--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp"]
+    return run_together("fairseq_cli.train", [[*flags, *together, "--distributed-rank", rank] for rank in (0, 1)])
 
 
 def succeeded(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess:
