@@ -47,10 +47,15 @@ def median(results: dict, name: str, measure: str) -> float:
     return statistics.median(row[measure] for row in results[name]["rounds"])
 
 
+def updates_in(minutes: float, setting: Setting, words_per_second: float) -> int:
+    """How many updates fit into the minutes, at least one."""
+    return max(1, round(60 * minutes * words_per_second / (setting.words * setting.sequences)))
+
+
 def milestones(setting: Setting, words_per_second: float, args: argparse.Namespace) -> list[int]:
-    """The numbers of updates at which perplexity is measured; the last of equal time, and that of equal work."""
-    per_minute = 60 * words_per_second / (setting.words * setting.sequences)
-    numbers = {max(1, round(part * args.minutes * per_minute)) for part in PARTS} if args.minutes else set()
+    """The numbers of updates at which perplexity is measured: on the way to equal time, and at equal work."""
+    parts = PARTS if args.minutes else ()
+    numbers = {updates_in(part * args.minutes, setting, words_per_second) for part in parts}
     return sorted(numbers | ({args.updates} if args.updates else set()))
 
 
@@ -94,9 +99,7 @@ def table(setting: Setting, names: list[tuple[str, str]], args: argparse.Namespa
         curve = {int(number): value for number, value in own.get("curve", {}).items()}
         row += [f"{curve[args.updates]:.1f}" if args.updates in curve else ""] if args.updates else []
         if args.minutes:
-            until = milestones(
-                setting, median(results, name, "words_per_second"), argparse.Namespace(minutes=args.minutes, updates=0)
-            )[-1]
+            until = updates_in(args.minutes, setting, median(results, name, "words_per_second"))
             row += (
                 [f"{curve[until]:.1f}", f"{until * setting.words * setting.sequences:,}"]
                 if until in curve

@@ -65,15 +65,21 @@ def running_words(text: Text, max_words: int = 2**22) -> Iterator[np.ndarray]:
         text: of :func:`read_corpus`.
         max_words: a piece has about so many, so that memory is bounded.
     """
-    dataset = getattr(text.sentences, "dataset", None)
-    if isinstance(dataset, indexed_dataset.MMapIndexedDataset):
-        # Sentences stand end to end in the file; a hundred million words are read in a second.
-        words = np.frombuffer(dataset._bin_buffer, dtype=dataset._index.dtype)
+    words = words_end_to_end(getattr(text.sentences, "dataset", None))
+    if words is not None:
         for start in range(0, len(words), max_words):
             yield words[start : start + max_words].astype(np.int64)
         return
     for piece in chunks(Corpus((text,)), np.arange(len(text.sentences)), max_words):
         yield piece[0][0]
+
+
+def words_end_to_end(dataset: Any) -> np.ndarray | None:
+    """All words of fairseq's data set of one text, (N,) integers, where they stand so in its file; else None."""
+    if not isinstance(dataset, indexed_dataset.MMapIndexedDataset):
+        return None
+    # Nothing is read before it is used; a hundred million words are in a second.
+    return np.frombuffer(dataset._bin_buffer, dtype=dataset._index.dtype)
 
 
 def _text(path: Path, name: str, dictionary: Dictionary) -> Text:

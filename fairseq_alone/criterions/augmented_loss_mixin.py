@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fairseq_alone.criterions.augmented_loss_flags import AugmentedLossFlags
 from fairseq_alone.criterions.augmented_loss_target import AugmentedLossTarget, input_matrix
+from fairseq_alone.criterions.features import output_is_split
 from fairseq_alone.criterions.loss_parts import LossParts, log_part
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.augmented_loss import augmented_loss
@@ -47,7 +48,7 @@ class AugmentedLossMixin(LossParts):
 
     def check_model(self, model: nn.Module) -> None:
         """Raise UserError for a model whose output layer is split; called before the training."""
-        if getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None:
+        if output_is_split(model):
             raise UserError(
                 "--adaptive-softmax-cutoff does not work with the augmented loss, which needs the logits of all words: "
                 "leave it out, or give --criterion adaptive_loss"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fairseq_alone.criterions.distillation_flags import DistillationFlags
 from fairseq_alone.criterions.distillation_teacher import DistillationTeacher
+from fairseq_alone.criterions.features import output_is_split
 from fairseq_alone.criterions.loss_parts import LossParts, log_part
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.distillation import distillation_loss
@@ -41,7 +42,7 @@ class DistillationMixin(LossParts):
 
     def check_model(self, model: nn.Module) -> None:
         """Read the teacher, and raise UserError where that or this model does not work; called before the training."""
-        if getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None:
+        if output_is_split(model):
             raise UserError(
                 "--adaptive-softmax-cutoff does not work with distillation, which needs the logits of all words"
             )

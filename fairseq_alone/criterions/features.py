@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules import TiedProjection
 from fairseq_alone.modules.computed_embedding import ComputedEmbedding
+from fairseq_alone.modules.tied_projection import has_rows, rows_of
 
 
 def features_of(model: Any, net_input: dict[str, Any]) -> tuple[Tensor, tuple]:
@@ -42,6 +42,11 @@ def _unchanged(features: Tensor, **_: Any) -> Tensor:
     return features
 
 
+def output_is_split(model: Any) -> bool:
+    """Whether the model has fairseq's adaptive softmax, which gives no logits of all words."""
+    return getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None
+
+
 class OutputRows:
     """The vectors of an output layer, which multiply the features: ``logits == features @ rows(all ids).T``.
 
@@ -55,11 +60,10 @@ class OutputRows:
 
     def __init__(self, model: Any, criterion: str):
         decoder = getattr(model, "decoder", None)
-        if getattr(decoder, "adaptive_softmax", None) is not None:
+        if output_is_split(model):
             raise UserError(f"--adaptive-softmax-cutoff does not work with --criterion {criterion}")
         layer: Any = getattr(decoder, "output_projection", None)
-        has_vectors = isinstance(layer, TiedProjection) or (isinstance(layer, nn.Linear) and layer.bias is None)
-        if not has_vectors or not hasattr(decoder, "output_layer"):
+        if not has_rows(layer) or not hasattr(decoder, "output_layer"):
             raise UserError(
                 f"--criterion {criterion} needs an output layer that has one vector for each word and nothing else; "
                 "that of this model is another"
@@ -75,9 +79,7 @@ class OutputRows:
 
     def rows(self, ids: Tensor) -> Tensor:
         """Vectors of words, ``(...) -> (..., D)``, without dropout; of a computed embedding no others are computed."""
-        if isinstance(self._layer, TiedProjection):
-            return self._layer.rows(ids)
-        return F.embedding(ids, self._layer.weight)
+        return rows_of(self._layer, ids)
 
 
 def need_few_rows(model: nn.Module) -> None:

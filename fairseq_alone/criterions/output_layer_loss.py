@@ -6,7 +6,7 @@ from fairseq.criterions import register_criterion
 from fairseq.criterions.cross_entropy import CrossEntropyCriterion, CrossEntropyCriterionConfig
 from torch import Tensor, nn
 
-from fairseq_alone.criterions.features import features_of
+from fairseq_alone.criterions.features import features_of, output_is_split
 from fairseq_alone.errors import UserError
 from fairseq_alone.modules.chunked_log_prob import chunked_log_prob
 
@@ -50,7 +50,7 @@ class OutputLayerLoss(CrossEntropyCriterion):
         decoder = getattr(model, "decoder", None)
         layer = getattr(decoder, "output_projection", None)
         plain = isinstance(layer, nn.Linear) and layer.bias is None
-        if getattr(decoder, "adaptive_softmax", None) is not None or not (plain or hasattr(layer, "log_prob")):
+        if output_is_split(model) or not (plain or hasattr(layer, "log_prob")):
             raise UserError(
                 "--criterion output_layer_loss needs a softmax without bias, or an --output-layer of this package; "
                 "that of this model is another"

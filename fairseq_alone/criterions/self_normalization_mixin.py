@@ -9,7 +9,7 @@ from fairseq.tasks import FairseqTask
 from torch import Tensor, nn
 
 from fairseq_alone.criterions.batch_generator import batch_generator
-from fairseq_alone.criterions.features import OutputRows, features_of
+from fairseq_alone.criterions.features import OutputRows, features_of, output_is_split
 from fairseq_alone.criterions.loss_parts import LossParts
 from fairseq_alone.criterions.self_normalization_flags import SelfNormalizationFlags
 from fairseq_alone.errors import UserError
@@ -50,7 +50,7 @@ class SelfNormalizationMixin(LossParts):
 
     def check_model(self, model: nn.Module) -> None:
         """Raise UserError for a model whose output layer does not give what is needed; called before the training."""
-        if getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None:
+        if output_is_split(model):
             raise UserError(
                 "--adaptive-softmax-cutoff does not work with self-normalisation, which needs the logits of all words"
             )

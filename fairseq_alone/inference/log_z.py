@@ -73,11 +73,10 @@ def log_z_of(checkpoint: str, data: str, split: str, progress: Callable[[int, in
     """
     from fairseq.utils import resolve_max_positions
 
-    from fairseq_alone.criterions.features import features_of
+    from fairseq_alone.criterions.features import features_of, output_is_split
 
     model, task = _load(checkpoint, data)
-    decoder = getattr(model, "decoder", None)
-    if getattr(decoder, "adaptive_softmax", None) is not None or not hasattr(decoder, "output_layer"):
+    if output_is_split(model) or not hasattr(getattr(model, "decoder", None), "output_layer"):
         raise UserError(f"{checkpoint}: has no output layer with a score for each word, so it has no log Z")
     try:
         task.load_dataset(split)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fairseq_alone.corpus.candidates import read_candidates
 from fairseq_alone.errors import UserError
-from fairseq_alone.modules import TiedProjection
+from fairseq_alone.modules.tied_projection import has_rows, rows_of
 
 
 def add_candidates_args(parser: ArgumentParser) -> None:
@@ -91,9 +91,7 @@ class CandidateDecoder(TransformerDecoderBase):
             return features, extra
         assert encoder_out is not None  # translation has an encoder
         words = self.candidates.words(encoder_out["src_tokens"][0])
-        layer: Any = self.output_projection
-        rows = layer.rows(words) if isinstance(layer, TiedProjection) else F.embedding(words, layer.weight)
-        found = F.linear(features, rows)  # (B, T, C)
+        found = F.linear(features, rows_of(self.output_projection, words))  # (B, T, C)
         scores = found.new_full((*found.shape[:2], self.candidates.num_words), -torch.inf)
         return scores.scatter_(2, words.expand_as(found), found), extra
 
@@ -113,7 +111,6 @@ def use_candidates_as_asked(model: Any, args: Namespace, task: FairseqTask) -> N
     path = candidates_of(args)
     if not path:
         return
-    layer = model.decoder.output_projection
-    if not isinstance(layer, (TiedProjection, nn.Linear)) or layer.bias is not None:
+    if not has_rows(model.decoder.output_projection):
         raise UserError("--candidates needs an output layer that has one vector for each word and nothing else")
     model.decoder.candidates = CandidateLists.read(path, task.source_dictionary, task.target_dictionary)

@@ -8,6 +8,16 @@ from fairseq_alone.modules.computed_embedding import ComputedEmbedding
 from fairseq_alone.modules.embedding import Embedding
 
 
+def has_rows(layer: object) -> bool:
+    """Whether an output layer has one vector for each word, and nothing else: ours, or fairseq's without a bias."""
+    return isinstance(layer, (TiedProjection, nn.Linear)) and layer.bias is None
+
+
+def rows_of(layer: "TiedProjection | nn.Linear", ids: Tensor) -> Tensor:
+    """Vectors of words, ``(...) -> (..., D)``, of an output layer that :func:`has_rows`."""
+    return layer.rows(ids) if isinstance(layer, TiedProjection) else F.embedding(ids, layer.weight)
+
+
 class TiedProjection(nn.Module):
     """Logits as products of features and an embedding's rows (Press and Wolf, section 2).
 

@@ -7,6 +7,8 @@ import torch
 from fairseq.data import FairseqDataset
 from torch.utils.data import Dataset
 
+from fairseq_alone.corpus.binarized import words_end_to_end
+
 
 class Text(FairseqDataset):
     """All tokens of a data set of sentences, one after the other. Gets no batches itself: see :class:`TextStreams`.
@@ -23,8 +25,12 @@ class Text(FairseqDataset):
     @classmethod
     def of_sentences(cls, sentences: Any, training: bool) -> "Text":
         """Of fairseq's data set of sentences."""
-        pieces = [sentences[number].numpy() for number in range(len(sentences))]
-        return cls(np.concatenate(pieces).astype(np.int32) if pieces else np.zeros(0, np.int32), training)
+        tokens = words_end_to_end(sentences)
+        if tokens is None:
+            # Of several files, or of an older kind.
+            pieces = [sentences[number].numpy() for number in range(len(sentences))]
+            tokens = np.concatenate(pieces) if pieces else np.zeros(0)
+        return cls(tokens.astype(np.int32), training)
 
     def __len__(self) -> int:
         return len(self.tokens)

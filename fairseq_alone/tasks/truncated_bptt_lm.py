@@ -126,10 +126,6 @@ class TruncatedBPTTTask(LanguageModelingTask):
         kept = {name: settings[name] for name in ("num_shards", "shard_id", "num_workers") if name in settings}
         return self.get_batch_iterator(text, **kept).next_epoch_itr(shuffle=False)
 
-    def filter_indices_by_size(self, indices: Any, *others: Any) -> Any:
-        """All of them: a stream has no length."""
-        return indices
-
     def states_to_save(self, model: Any, gather: Any) -> Tensor | None:
         """What the streams of all workers are in the middle of, (W, L, 2, B, H), on the CPU; None before the first.
 
