@@ -47,6 +47,7 @@ COMMANDS = {
     "rouge": "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -b 75) with one or more references",
     "score": "BLEU and chrF (SacreBLEU, detokenised, cased) of fairseq-generate's output",
     "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths",
+    "soft-targets": "show the words that the augmented loss teaches in place of a word, and how sure it is",
     "train": "train one model of a recipe; go on where an interrupted training stopped",
     "translate": "translate text, or write headlines, with a trained model: sentences, a file, or a prompt",
 }
@@ -66,6 +67,7 @@ _NEED_FAIRSEQ = (
         "log-z",
         "perplexity",
         "prepare",
+        "soft-targets",
         "train",
     ),
     "translate",
