@@ -28,6 +28,10 @@ LAYERS = {
         ("--tie-embeddings", "all", "--differentiated-blocks", "10x8,20x6,rest x2"),
     ),
     "differentiated output": ("transformer_alone", (*UNTIED, "--output-layer", "differentiated")),
+    "characters as output": (
+        "transformer_alone",
+        (*UNTIED, "--output-layer", "char_cnn", "--char-cnn-filters", "1x4,2x4"),
+    ),
 }
 
 

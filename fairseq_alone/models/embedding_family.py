@@ -162,8 +162,9 @@ class EmbeddingFamily:
             UserError: a setting is outside its range, or asks for what this embedding cannot do; the sentence names its
                 flag.
         """
-        # A checkpoint of an older version does not have the newer flags.
-        fill_in(args, cls.flags)
+        # A checkpoint of an older version does not have the newer flags, nor does another family's model that has this
+        # one as its output layer.
+        cls.fill_defaults(args, shape="")
         try:
             embedding = cls.build_from_dictionary(args, dictionary, embed_dim, stream)
         except SettingError as error:

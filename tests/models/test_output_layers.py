@@ -345,3 +345,12 @@ def test_a_configuration_file_gives_the_same():
         from_configuration(output_layer="tree")
     with pytest.raises(UserError, match="hierarchical_tree.* must be one of huffman, balanced, clusters, got 'oak'"):
         from_configuration(output_layer="hierarchical", hierarchical_tree="oak")
+
+
+def test_characters_as_output_take_their_size_from_a_share():
+    task = Task()
+    task.source_dictionary = task.target_dictionary = counted(1200)
+    flags = ("--output-layer=char_cnn", "--char-cnn-share=0.5")
+    model = build("lstm_lm_conventional", UNTIED, *flags, task=task)
+    values = sum(value.numel() for value in model.decoder.output_embedding.parameters())
+    assert 0.8 * 0.5 * 1200 * 8 <= values <= 0.5 * 1200 * 8
