@@ -25,9 +25,6 @@ def environment() -> dict:
 
 
 _SERVER = CommandServer(environment(), ROOT)
-# Knows what fairseq imports, but not fairseq.
-_LIBRARIES = ("torch._dynamo", "torch.distributed.fsdp", "hydra.experimental", "sacrebleu", "sklearn.cluster")
-_WITHOUT_FAIRSEQ = CommandServer(environment(), ROOT, _LIBRARIES)
 
 
 def run(command) -> subprocess.CompletedProcess:
@@ -38,8 +35,7 @@ def run(command) -> subprocess.CompletedProcess:
 
 def python(code: str, *arguments, fairseq_imported: bool) -> subprocess.CompletedProcess:
     """``python -c CODE ARGUMENTS`` from the repository root, where PyTorch is imported already, or fairseq too."""
-    server = _SERVER if fairseq_imported else _WITHOUT_FAIRSEQ
-    return server.run("code_as_command", [code, *map(str, arguments)])
+    return _SERVER.run("code_as_command", [code, *map(str, arguments)], stage=int(fairseq_imported))
 
 
 def fairseq(tool: str, *arguments, standard_input: str = "", check: bool = True) -> subprocess.CompletedProcess:
