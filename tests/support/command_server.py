@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-# What fairseq and the plugin import. PyTorch imports its compiler with the first optimizer, at twice the cost of a small
-# training.
+# What fairseq and the plugin import. PyTorch imports its compiler with the first optimizer, at twice the cost of a
+# small training.
 LIBRARIES = ("torch._dynamo", "torch.distributed.fsdp", "hydra.experimental", "sacrebleu", "sklearn.cluster")
 # What fairseq's commands import; not they themselves: each sets up the log when it is imported.
 MODULES = ("binarizer", "checkpoint_utils", "options", "quantization_utils", "sequence_generator", "tasks", "trainer")
