@@ -1,12 +1,18 @@
 """The study of benchmarks/convergence: equal sizes, and a small study from training to the pictures."""
 
+import contextlib
+import importlib
+import io
 import json
 import math
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, environment
+from recipes.served import serve_fairseq
 
 from fairseq_alone.cli import main
 
@@ -60,25 +66,38 @@ def command(work, *flags):
 
 @pytest.fixture
 def here(study, monkeypatch, capsys):
-    """The same in this process, which has imported all that it needs; for what trains nothing."""
+    """The same in this process, which has imported all that it needs; the commands of the recipe too."""
+    serve_fairseq(monkeypatch)
+    one_at_a_time = threading.Lock()
 
-    def run(work, *flags):
-        monkeypatch.setattr(sys, "argv", ["study.py", str(work), "--quiet", "--epochs", "1", *map(str, flags)])
+    def run_recipe(words, env, **_):
+        python, *module, name = words[:4]
+        assert (python, module) == (sys.executable, ["-m", "fairseq_alone"])
+        # A model that has learned nothing does not end its sentences.
+        short = ["--", "--max-len-b", "9"] if name == "evaluate" else []
+        with one_at_a_time, contextlib.redirect_stdout(io.StringIO()) as printed:
+            status = main([name, *words[4:], *short])
+        return subprocess.CompletedProcess(words, status, printed.getvalue(), "")
+
+    def run(work, *flags, script="study", epochs=("--quiet", "--epochs", "1")):
+        module = importlib.import_module(script)
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", str(work), *epochs, *map(str, flags)])
         capsys.readouterr()
         try:
-            study.main()
+            module.main()
             status = 0
         except SystemExit as stopped:
             status = stopped.code
         return subprocess.CompletedProcess([], status, *capsys.readouterr())
 
+    monkeypatch.setattr(study, "subprocess", SimpleNamespace(run=run_recipe))
     return run
 
 
 def test_a_small_study(corpus, tmp_path, here):
     """Two settings, then the scores of one; what is done is not done again."""
     work = tmp_path / "work"
-    assert main(["prepare", str(work), str(corpus), "--merges", "60"]) == 0
+    assert main(["prepare", str(work), str(corpus), "--merges", "60", "--workers", "1"]) == 0
     missing = here(work, "--collect", "--settings", "conventional")
     assert (missing.returncode, "no run is done yet" in missing.stderr) == (2, True)
     small = here(work, "--settings", "share_half")
@@ -87,9 +106,9 @@ def test_a_small_study(corpus, tmp_path, here):
         "share_half: share is too small for 48 words and vectors of 128 values, got 0.5: no share does; give the sizes "
         "themselves"
     )
-    done = command(work, "--settings", "conventional", "rows25_half")
+    done = here(work, "--settings", "conventional", "rows25_half")
     assert done.returncode == 0, done.stderr
-    done = command(work, "--settings", "rows25_half", "--score")
+    done = here(work, "--settings", "rows25_half", "--score")
     assert done.returncode == 0, done.stderr
     assert (work / "study/tiny-curves.png").read_bytes()[:4] == b"\x89PNG"
     assert (work / "study/tiny-map.png").read_bytes()[:4] == b"\x89PNG"
@@ -100,7 +119,8 @@ def test_a_small_study(corpus, tmp_path, here):
         1,
     )
     assert (rows["setting"], rows["vocabulary"], rows["bleu"] >= 0) == ("rows25_half", 48, True)
-    both = here(work, "--collect", "--seeds", 1, 2)
+    both = command(work, "--collect", "--seeds", 1, 2)
+    assert both.returncode == 0, both.stderr
     assert [line.split(" | ")[0].strip("| ") for line in both.stdout.splitlines()[2:]] == [
         "conventional",
         "rows25_half",
@@ -121,18 +141,12 @@ def test_a_small_study(corpus, tmp_path, here):
     assert all(part == sorted(part, reverse=True) for part in sizes)
     assert row[5] == f"{rows['bleu'] + 0.5:.1f} ({rows['bleu']:.1f} to {rows['bleu'] + 1:.1f})"
     # The loss by frequency, all words together, is the one that the training logged.
-    frequency = [
-        sys.executable,
-        str(STUDY / "frequency.py"),
-        str(work),
-        "study-tiny-rows25_half-epochs1-seed1",
-        "--json",
-    ]
-    losses = json.loads(subprocess.run(frequency, capture_output=True, text=True, check=True, env=environment()).stdout)
-    *ranges, all_words = losses["study-tiny-rows25_half-epochs1-seed1"]
+    run = "study-tiny-rows25_half-epochs1-seed1"
+    losses = json.loads(here(work, run, "--json", script="frequency", epochs=()).stdout)
+    *ranges, all_words = losses[run]
     assert math.exp(all_words["loss"]) == pytest.approx(rows["perplexities"][0], rel=2e-3)
     assert sum(row["share"] for row in ranges) == pytest.approx(1)
     assert sum(row["share"] * row["loss"] for row in ranges if row["share"]) == pytest.approx(all_words["loss"])
-    logs = (work / "runs/study-tiny-rows25_half-epochs1-seed1/train.log").read_text()
+    logs = (work / f"runs/{run}/train.log").read_text()
     assert logs.count("done training") == 1
     assert "Muon for 2 matrices" in logs

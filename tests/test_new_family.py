@@ -1,11 +1,9 @@
 """A family of embeddings that a user's own plugin registers trains, resumes, averages, decodes and reports."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-from conftest import ROOT, environment, fairseq, succeeded, train
+from fairseq_commands import fairseq, python, succeeded, train
 
 from fairseq_alone.cli import main
 
@@ -79,8 +77,8 @@ def test_it_trains_resumes_averages_reports_and_decodes(plugin, data, tmp_path):
 
     def tool(*arguments):
         # Not in this process: other tests shall not know the family.
-        command = [sys.executable, "-m", "fairseq_alone", "--user-dir", plugin, *arguments]
-        return subprocess.run(list(map(str, command)), env=environment(), capture_output=True, text=True, cwd=ROOT)
+        code = "import sys; from fairseq_alone.cli import main; sys.exit(main(sys.argv[1:]))"
+        return python(code, "--user-dir", plugin, *arguments, fairseq_imported=True)
 
     run, mean = tmp_path / "run", tmp_path / "mean.pt"
     for updates in (4, 8):

@@ -11,12 +11,11 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from unittest import mock
 
 import pytest
-from conftest import ROOT, SMALL_MODEL, environment, fairseq, preprocess, succeeded
+from fairseq_commands import ROOT, SMALL_MODEL, environment, fairseq, preprocess, python, succeeded
 from recipes.served import serve_fairseq
 
 from fairseq_alone.cli import main
@@ -200,8 +199,8 @@ def test_python_blocks(document):
     for kind, text in blocks((ROOT / document).read_text("utf-8")):
         assert kind in ("sh", "text", "python")
         if kind == "python":
-            done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=environment())
-            assert succeeded(done).stdout == "torch.Size([1, 3, 512]) torch.Size([1, 3, 32000])\n"
+            done = succeeded(python(text, fairseq_imported=False))
+            assert done.stdout == "torch.Size([1, 3, 512]) torch.Size([1, 3, 32000])\n"
 
 
 @pytest.fixture

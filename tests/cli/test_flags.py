@@ -15,6 +15,17 @@ from fairseq_alone.cli import main
 from fairseq_alone.flags import Flag, own_flags
 
 
+@pytest.fixture(scope="module")
+def registered():
+    return own_flags()
+
+
+@pytest.fixture
+def looked_up(registered, monkeypatch):
+    """What is registered is looked up once: it takes half a second, and parsers of all architectures."""
+    monkeypatch.setattr("fairseq_alone.flags.own_flags", lambda: registered)
+
+
 def printed(capsys, *arguments):
     assert main(["flags", *arguments]) == 0
     return capsys.readouterr().out
@@ -29,7 +40,7 @@ def test_the_document_is_what_the_command_prints(capsys):
     assert text == printed(capsys, "--markdown"), "run: fairseq-alone flags --markdown > docs/flags.md"
 
 
-def test_flags_of_one_architecture(capsys):
+def test_flags_of_one_architecture(looked_up, capsys):
     alone = names_of(capsys, "transformer_alone")
     assert {"--alone-filter", "--alone-dropout", "--alone-share", "--tie-embeddings"} <= set(alone)
     assert not [flag for flag in alone if flag.startswith(("--length", "--factorized", "--variational", "--encoder"))]
@@ -39,15 +50,15 @@ def test_flags_of_one_architecture(capsys):
     assert "--no-scale-embedding" not in names_of(capsys, "transformer_lm_conventional")
 
 
-def test_flags_of_criterions_optimizers_and_tasks(capsys):
+def test_flags_of_criterions_optimizers_and_tasks(looked_up, capsys):
     assert names_of(capsys, "adam_muon") == ["--muon-lr-scale", "--muon-momentum"]
     assert names_of(capsys, "headline_generation") == ["--desired-length"]
     for criterion in ("cross_entropy_with_augmented_loss", "label_smoothed_cross_entropy_with_augmented_loss"):
         assert {flag.split("-")[2] for flag in names_of(capsys, criterion)} == {"augmented"}
 
 
-def test_defaults_are_those_of_the_architecture():
-    (inter_dim,) = (flag for flag in own_flags() if flag.flag == "--alone-inter-dim")
+def test_defaults_are_those_of_the_architecture(registered):
+    (inter_dim,) = (flag for flag in registered if flag.flag == "--alone-inter-dim")
     for name, default in inter_dim.defaults.items():
         args = argparse.Namespace()
         ARCH_CONFIG_REGISTRY[name](args)
@@ -89,7 +100,7 @@ def test_groups_are_named_after_what_their_names_share():
     }
 
 
-def test_the_table_on_the_screen_fits_and_shows_where_defaults_differ(capsys, monkeypatch):
+def test_the_table_on_the_screen_fits_and_shows_where_defaults_differ(looked_up, capsys, monkeypatch):
     monkeypatch.setitem(os.environ, "COLUMNS", "100")
     lines = printed(capsys, "transformer_alone_tiny").splitlines()
     assert max(map(len, lines)) <= 100
@@ -106,7 +117,7 @@ def test_the_table_on_the_screen_fits_and_shows_where_defaults_differ(capsys, mo
         ("qqq", ", headline_generation"),
     ],
 )
-def test_an_unknown_name_is_one_sentence(name, hint, capsys):
+def test_an_unknown_name_is_one_sentence(name, hint, looked_up, capsys):
     assert main(["flags", name]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -8,7 +8,8 @@ import shutil
 
 import pytest
 from conftest import fairseq, train
-from fairseq_commands import generate, hypotheses, run_together, train_log
+from fairseq_commands import generate, hypotheses, train_log
+from recipes.served import served_run_jobs
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli import main
@@ -16,14 +17,6 @@ from fairseq_alone.inference.opening import open_model
 from fairseq_alone.recipes import execute
 
 pytestmark = pytest.mark.slow
-
-
-def served_run_jobs(jobs):
-    """The training in a fork of a process that has imported fairseq already."""
-    for job, done in zip(jobs, run_together("fairseq_cli.train", [job.command[3:] for job in jobs]), strict=True):
-        for line in (done.stdout + done.stderr).splitlines(keepends=True):
-            job.on_line(line)
-    return 0
 
 
 @pytest.fixture(scope="module", autouse=True)

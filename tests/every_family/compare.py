@@ -25,9 +25,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), *(str(HERE.parent / folder) for folder in (".", "support"))]
 
-from command_server import CommandServer  # noqa: E402
 from commands import DATA, ENTRIES, LENGTH, LSTM_LM, TRANSFORMER_LM, TRANSLATION, Entry  # noqa: E402
-from fairseq_commands import ROOT, environment  # noqa: E402
+from fairseq_commands import fairseq, python  # noqa: E402
 
 STOCK = "stock"
 TYINGS = ("all", "decoder", "none")
@@ -109,9 +108,6 @@ class Runner:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        variables = environment()
-        variables["PYTHONPATH"] = f"{HERE}:{variables.get('PYTHONPATH', '')}"
-        self.server = CommandServer(variables, ROOT)
         self._trained: dict[tuple, tuple[Path, str] | StepError] = {}
         self._count = 0
         (folder / "corpus").mkdir(parents=True)
@@ -177,10 +173,10 @@ class Runner:
         standard_input = "w1 w2 w3\nw4 w5\nw6\n"
         if "--constraints" in flags:
             standard_input = "w1 w2 w3\tw7\nw4 w5\tw8\tw9\n"
-        module = "python_checks" if tool not in _TOOLS else f"fairseq_cli.{tool}"
-        if module == "python_checks":
-            flags = [tool, *flags]
-        done = self.server.run(module, flags, standard_input if tool == "interactive" else "")
+        if tool in _TOOLS:
+            done = fairseq(tool, *flags, standard_input=standard_input if tool == "interactive" else "", check=False)
+        else:
+            done = python(_CHECK, tool, *flags, fairseq_imported=True)
         if done.returncode != 0:
             lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing"]
             sentence = re.match(r"\S+: error: (.*)", lines[-1])
@@ -197,7 +193,7 @@ class Runner:
             corpus = self.folder / "corpus"
             prefixes = " ".join(f"--{split}pref {corpus / split}" for split in ("train", "valid", "test"))
             flags = f"{prefixes} --destdir {folder} --workers 1 {DATA[name]}"
-            done = self.server.run("fairseq_cli.preprocess", shlex.split(flags))
+            done = fairseq("preprocess", *shlex.split(flags), check=False)
             if done.returncode != 0:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise StepError("preprocess", done.stderr.strip().splitlines()[-1])
@@ -215,6 +211,7 @@ _WITHOUT_SOME = {
     "--score-reference",
 }
 _TOOLS = ("train", "generate", "interactive", "validate", "eval_lm")
+_CHECK = f"import sys; sys.path.insert(0, {str(HERE)!r}); import python_checks; python_checks.cli_main()"
 
 
 def flags_of(tool: str, entry: Entry, family: str, tying: str, step: str) -> str:

@@ -189,7 +189,10 @@ def test_from_a_model_to_a_table(prepared, command, tmp_path):
     status, _, errors = command("generate", work, "tiny", **cpu)
     assert (status, "run fairseq-alone train first" in errors) == (1, True)
     training = {"embedding": "alone_real", "inter_dim": 16, "max_update": 2, **cpu}
-    status, _, errors = command("train", work, "tiny", *training_words(training), "--", "--disable-validation")
+    shallow = ("--encoder-layers", 1, "--decoder-layers", 1)
+    status, _, errors = command(
+        *("train", work, "tiny", *training_words(training), "--", "--disable-validation", *shallow)
+    )
     assert status == 0, errors
     assert "run fairseq-alone generate first" in command("evaluate", work, "tiny")[2]
 

@@ -45,8 +45,13 @@ TRAINING = ("--embedding", "alone_real", "--inter-dim", 16, "--effective-tokens"
 
 
 def test_from_raw_text_to_a_table(work, command, monkeypatch, tmp_path, capsys):
-    """Two processes, interrupted between epochs, one process, then average, translate, score, compare and plot."""
-    first = command("train", work, "two", "--workers", 2, *TRAINING, "--max-epoch", 1)
+    """Two processes, interrupted between epochs, one process, then average, translate, score, compare and plot.
+
+    Of each command of fairseq one is a process of its own, as the user's are.
+    """
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "run_jobs", served_run_jobs)
+        first = command("train", work, "two", "--workers", 2, *TRAINING, "--max-epoch", 1)
     assert "effective batch 1,024 tokens = 2 workers x 512 tokens x update-freq 1" in first.out
     assert "two: epoch 1 of 1, " in first.err
     run_dir = work / "runs/two"
@@ -55,9 +60,7 @@ def test_from_raw_text_to_a_table(work, command, monkeypatch, tmp_path, capsys):
     (run_dir / "done").unlink()
     settings = run_dir / "settings"
     settings.write_text(settings.read_text().replace("max_epoch=1", "max_epoch=2"))
-    with monkeypatch.context() as patch:
-        patch.setattr(execute, "run_jobs", served_run_jobs)
-        command("train", work, "two", *TRAINING, "--max-epoch", 2)
+    command("train", work, "two", *TRAINING, "--max-epoch", 2)
     assert updates(run_dir) > done_after_one
     log = read_training_log(str(run_dir / "train.log"))
     assert [validation.epoch for validation in log.validations] == [1, 2]

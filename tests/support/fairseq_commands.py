@@ -25,9 +25,6 @@ def environment() -> dict:
 
 
 _SERVER = CommandServer(environment(), ROOT)
-# Knows what fairseq imports, but not fairseq.
-_LIBRARIES = ("torch._dynamo", "torch.distributed.fsdp", "hydra.experimental", "sacrebleu", "sklearn.cluster")
-_WITHOUT_FAIRSEQ = CommandServer(environment(), ROOT, _LIBRARIES)
 
 
 def run(command) -> subprocess.CompletedProcess:
@@ -38,8 +35,7 @@ def run(command) -> subprocess.CompletedProcess:
 
 def python(code: str, *arguments, fairseq_imported: bool) -> subprocess.CompletedProcess:
     """``python -c CODE ARGUMENTS`` from the repository root, where PyTorch is imported already, or fairseq too."""
-    server = _SERVER if fairseq_imported else _WITHOUT_FAIRSEQ
-    return server.run("code_as_command", [code, *map(str, arguments)])
+    return _SERVER.run("code_as_command", [code, *map(str, arguments)], stage=int(fairseq_imported))
 
 
 def fairseq(tool: str, *arguments, standard_input: str = "", check: bool = True) -> subprocess.CompletedProcess:
@@ -60,8 +56,7 @@ def run_together(module: str, processes: list[list]) -> list[subprocess.Complete
         module: of fairseq, or one of this folder.
         processes: the arguments of each.
     """
-    done = _SERVER.run_together(module, [list(map(str, arguments)) for arguments in processes])
-    return [succeeded(one) for one in done]
+    return _SERVER.run_together(module, [list(map(str, arguments)) for arguments in processes])
 
 
 def train_in_two_processes(folder: Path, flags: list) -> list[subprocess.CompletedProcess]:
@@ -74,7 +69,8 @@ def train_in_two_processes(folder: Path, flags: list) -> list[subprocess.Complet
     rendezvous = Path(tempfile.mkdtemp(dir=folder), "rendezvous")
     together = ["--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn"]
     together += ["--distributed-init-method", f"file://{rendezvous}", "--device-id", 0, "--ddp-backend", "legacy_ddp"]
-    return run_together("fairseq_cli.train", [[*flags, *together, "--distributed-rank", rank] for rank in (0, 1)])
+    done = run_together("fairseq_cli.train", [[*flags, *together, "--distributed-rank", rank] for rank in (0, 1)])
+    return [succeeded(one) for one in done]
 
 
 def succeeded(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess:

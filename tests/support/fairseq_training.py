@@ -1,5 +1,8 @@
 """fairseq's own trainer on made-up sentences, in this process: faster than the commands, and open to inspection."""
 
+import functools
+import pickle
+
 import torch
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
@@ -22,6 +25,13 @@ CRITERION = ["--criterion=label_smoothed_cross_entropy", "--label-smoothing=0.1"
 VOCABULARY = 50
 
 
+@functools.cache
+def _configuration(flags: tuple[str, ...]) -> bytes:
+    """What fairseq-train makes of its flags, which takes longer than some updates; pickled, for a copy each time."""
+    args = options.parse_args_and_arch(options.get_training_parser(), ["data", *SIDES, *FLAGS, *flags])
+    return pickle.dumps(convert_namespace_to_omegaconf(args))
+
+
 def trainer(*flags) -> Trainer:
     """A trainer of a small ALONE Transformer, all tied unless told otherwise. Later flags win."""
     flags = list(map(str, flags))
@@ -31,9 +41,7 @@ def trainer(*flags) -> Trainer:
         flags.append("--alone-inter-dim=12")
     if not any(flag.startswith("--criterion") for flag in flags):
         flags += CRITERION
-    parser = options.get_training_parser()
-    args = options.parse_args_and_arch(parser, ["data", *SIDES, *FLAGS, *flags])
-    config = convert_namespace_to_omegaconf(args)
+    config = pickle.loads(_configuration(tuple(flags)))
     words = dictionary(VOCABULARY)
     task = TranslationTask(config.task, words, words)
     torch.manual_seed(1)

@@ -34,12 +34,13 @@ def cli_main():
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("program")
     (folder / "program.py").write_text(PROGRAM)
-    return CommandServer(environment(), folder, preloaded=())
+    return CommandServer(environment(), folder, stages=[(), ()])
 
 
+@pytest.mark.parametrize("stage", [0, 1])
 @pytest.mark.parametrize(("argument", "status"), [("0", 0), ("3", 3), ("dies", -9)])
-def test_status_and_output(server, argument, status):
-    done = server.run("program", [argument, "a b"], "words of\ninput")
+def test_status_and_output(server, argument, status, stage):
+    done = server.run("program", [argument, "a b"], "words of\ninput", stage)
     assert (done.returncode, done.args) == (status, ["program", argument, "a b"])
     assert done.stdout == f"['{argument}', 'a b'] words of\ninput\n"
     assert done.stderr.endswith("trouble\n")
@@ -61,3 +62,10 @@ def test_processes_run_at_once_and_end_like_python(server, tmp_path):
     files = [str(tmp_path / name) for name in ("first", "second")]
     for done in server.run_together("program", [["meet", *files], ["meet", *files[::-1]]]):
         assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")
+
+
+def test_a_stage_knows_its_modules_and_those_before(tmp_path):
+    (tmp_path / "known.py").write_text("import sys\ncli_main = lambda: print({'csv', 'wave'} & {*sys.modules} or '')\n")
+    server = CommandServer(environment(), tmp_path, stages=[["csv"], ["wave"]])
+    printed = [server.run("known", [], stage=stage).stdout.strip() for stage in (1, 0, -1)]
+    assert [eval(line) for line in printed] == [{"csv", "wave"}, {"csv"}, {"csv", "wave"}]
