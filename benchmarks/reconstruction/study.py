@@ -3,9 +3,9 @@
     python benchmarks/reconstruction/study.py VECTORS OUT --pairs FILE [FILE ...]
 
 VECTORS: 300-dimensional ones, text or binary (.bin) of word2vec or GloVe; the first 5,000 words are rebuilt. Every
-width is trained with binary and real filters, with and without training o, five times. OUT has a file for each training,
-so that an interrupted study goes on where it stopped and --seeds or --inter-dim may be given more values later;
-results.json, figure.png, and what is printed: the table and the paper's three findings, confirmed or refuted.
+width is trained with binary and real filters, with and without training o, five times. OUT has a file for each
+training, so that an interrupted study goes on where it stopped and --seeds or --inter-dim may be given more values
+later; results.json, figure.png, and what is printed: the table and the paper's three findings, confirmed or refuted.
 """
 
 import argparse

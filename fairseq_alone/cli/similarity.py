@@ -227,7 +227,7 @@ def _missing_lines(rows: list[dict], kind: str) -> list[str]:
                 some = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
                 count = "1 word has" if len(missing) == 1 else f"{len(missing):,} words have"
                 lines.append(f"{row['path']}: {count} no vector, of {one['path']}: {some}")
-    return lines
+    return ["", *lines] if lines else []
 
 
 def _rho(rho: float | None) -> str:

@@ -42,7 +42,7 @@ class UnitVectors:
         """The nearest other words and their cosines, the nearest first; empty for a word that has no vector."""
         if word not in self.place:
             return []
-        known = self.units.any(1)
+        known = np.linalg.norm(self.units, axis=1) > 0
         known[self.place[word]] = False
         cosines = np.where(known, self.units @ self.units[self.place[word]], -np.inf)
         order = (-cosines).argsort(kind="stable")[: min(count, int(known.sum()))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +66,7 @@ def read_vectors(path: str, lower_case: bool = False, quiet: bool = True) -> Nam
     from fairseq_alone.corpus.own_vector_file import SAFETENSORS_ENDING, known_vectors
 
     if path.endswith(SAFETENSORS_ENDING):
-        records: Iterator[_Record] = ((word, lambda row=row: row) for word, row in known_vectors(path))
+        records: Iterator[_Record] = ((word, row.copy) for word, row in known_vectors(path))
     else:
         records = _binary_records(path) if path.endswith(BINARY_ENDING) else _text_records(path, quiet)
     rows: dict[str, np.ndarray] = {}
@@ -151,7 +152,7 @@ def _text_records(path: str, quiet: bool) -> Iterator[_Record]:
             word, values = " ".join([word, *values[:surplus]]), values[surplus:]
         if len(values) != dim or dim == 0:
             raise UserError(f"{path}, line {number}: expected a word and {dim or 'its'} values")
-        yield word, lambda values=values, number=number: _floats(values, path, number)
+        yield word, partial(_floats, values, path, number)
 
 
 def _binary_records(path: str) -> Iterator[_Record]:
@@ -172,12 +173,7 @@ def _binary_records(path: str) -> Iterator[_Record]:
         if space < 0 or end > len(content):
             raise UserError(f"{path}: ends within word {number} of {words}")
         word = content[at:space].lstrip(b"\n").decode("utf-8", "replace")
-        yield (
-            word,
-            lambda start=space + 1, number=number: _finite(
-                np.frombuffer(content, "<f4", dim, start).astype(np.float32), f"{path}, word {number}"
-            ),
-        )
+        yield word, partial(_packed, content, space + 1, dim, f"{path}, word {number}")
         at = end
 
 
@@ -211,6 +207,10 @@ def _floats(values: list[str], path: str, number: int) -> np.ndarray:
     except ValueError as error:
         raise UserError(f"{path}, line {number}: {error}") from error
     return _finite(np.array(found, np.float32), f"{path}, line {number}")
+
+
+def _packed(content: bytes, start: int, dim: int, where: str) -> np.ndarray:
+    return _finite(np.frombuffer(content, "<f4", dim, start).astype(np.float32), where)
 
 
 def _finite(values: np.ndarray, where: str) -> np.ndarray:
