@@ -63,7 +63,7 @@ def train(work: Path, corpus: Path | None) -> None:
     if corpus is not None:
         command("prepare", work, corpus)
     for run, (_, flags) in MODELS.items():
-        command("train", work, run, *flags, *_TRAINING)
+        command("train", work, run, "--start", "random", *flags, *_TRAINING)
         command("evaluate", work, run, "--cpu")
 
 

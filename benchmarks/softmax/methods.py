@@ -46,6 +46,15 @@ METHODS = {
     "adaptive": Method(
         "adaptive importance sampling, 1,000 samples", "--criterion sampled_softmax --sampled-proposal adaptive"
     ),
+    # How many samples the small ones need: the others keep 1,000.
+    **{
+        f"{name}_{number}": Method(f"{title}, {number:,} samples", f"--criterion {criterion} {flag} {number}")
+        for name, title, criterion, flag in (
+            ("sampled", "importance sampling", "sampled_softmax", "--sampled-num-samples"),
+            ("nce", "noise-contrastive estimation", "noise_contrastive_estimation", "--nce-num-samples"),
+        )
+        for number in (100, 4000)
+    },
     "target": Method(
         "target sampling, parts of 10,000 words", "--criterion target_sampling --target-sampling-size 10000"
     ),

@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedding",
         metavar="KIND",
-        help="conventional (a table), factorized, alone_share (recommended), codes, tensor_product, differentiated, "
+        help="conventional (a table), factorized, alone_share, codes, tensor_product, differentiated, "
         "char_cnn, or "
-        "ALONE as published: alone_binary, alone_real, for a language model alone; default: alone_share, for a "
-        "language model conventional",
+        "ALONE as published: alone_binary, alone_real, for a language model alone; default: conventional, or "
+        "alone_share where --share is given to a translation model",
     )
     parser.add_argument(
         "--share",
@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start",
         metavar="WHAT",
         help="what the embedding begins with: random values, vectors learned from the training data (corpus), or a "
-        "FILE of word vectors; default: random",
+        "FILE of word vectors; default: corpus, but random for char_cnn, differentiated, ALONE as published, and all "
+        "language models",
     )
     parser.add_argument("--inter-dim", metavar="N", help="D_inter of ALONE as published")
     parser.add_argument("--factorized-dim", metavar="D", help="of factorized; default: as large as ALONE")

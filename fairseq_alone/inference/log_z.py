@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.inference.over_data import load_over_data
 
 # Of words and of vectors that are held at a time; the logits over 150,000 words take 150 MB.
 _TOKENS, _POSITIONS = 4_000, 256
@@ -75,7 +75,7 @@ def log_z_of(checkpoint: str, data: str, split: str, progress: Callable[[int, in
 
     from fairseq_alone.criterions.features import features_of, output_is_split
 
-    model, task = _load(checkpoint, data)
+    model, task = load_over_data(checkpoint, data)
     if output_is_split(model) or not hasattr(getattr(model, "decoder", None), "output_layer"):
         raise UserError(f"{checkpoint}: has no output layer with a score for each word, so it has no log Z")
     try:
@@ -103,20 +103,3 @@ def log_z_of(checkpoint: str, data: str, split: str, progress: Callable[[int, in
     if not values:
         raise UserError(f"--split {split}: holds no samples, so there is nothing to measure")
     return LogZ(torch.cat(values), torch.cat(scores))
-
-
-def _load(checkpoint: str, data: str) -> tuple[Any, Any]:
-    """fairseq's model in evaluation mode, and its task over the data."""
-    from fairseq_alone import plugin
-
-    plugin.register()
-    from fairseq import checkpoint_utils
-
-    from fairseq_alone.checkpoints import load_checkpoint
-
-    if not os.path.isdir(data):
-        raise UserError(f"{data}: there is no such folder")
-    # fairseq would say less of a file that cannot be read.
-    load_checkpoint(checkpoint, mmap=True)
-    models, _, task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], arg_overrides={"data": data})
-    return models[0].eval(), task

@@ -95,6 +95,9 @@ def arguments(recipe: str, script: str, given: list[str], environ: Mapping[str, 
         return [script, *places, *rest, *flags]
     if script == "evaluate" and recipe != "translation":
         return [script, *given, *flags]
+    if script == "train" and recipe != "language_model":
+        # As the scripts did; the command's own defaults are others.
+        flags += ["--start", "random", *([] if environ.get("EMBEDDING") else ["--embedding", "alone_share"])]
     if script in ("train", "evaluate", "generate"):
         return [script, *given[:2], *flags, "--", *given[2:]]
     return [{"all": "language-models", "download_wmt16": "download-wmt16"}.get(script, script), *given, *flags]

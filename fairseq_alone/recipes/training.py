@@ -36,13 +36,16 @@ class Training:
     fp16: bool
 
 
-def start_of(options: TrainOptions) -> tuple[list[str], list[str]]:
+def start_of(options: TrainOptions, default: str = "random") -> tuple[list[str], list[str]]:
     """What the embeddings begin with: flags, and lines of the settings; none of either for random values.
+
+    Args:
+        default: without ``--start``.
 
     Raises:
         UserError: it is neither ``random`` nor ``corpus`` nor a file.
     """
-    start = options.start or "random"
+    start = options.start or default
     if start == "random":
         return [], []
     if start == "corpus":

@@ -55,7 +55,7 @@ def test_a_script_hands_everything_to_the_python_that_was_named(path, tmp_path):
         ),
         (
             *("translation", "train", ["W", "R"], {"FP16": "0", "QUIET": "1", "SHARE": "", "LENGTH": "none"}),
-            "train W R --no-fp16 --quiet --",
+            "train W R --no-fp16 --quiet --start random --embedding alone_share --",
         ),
         (
             "translation",
@@ -69,8 +69,8 @@ def test_a_script_hands_everything_to_the_python_that_was_named(path, tmp_path):
             "prepare W C --units sentencepiece --keep-case --recipe headlines --duc DUC",
         ),
         (
-            *("headlines", "train", ["W", "R", "--x"], {"ABSOLUTE": "0", "LENGTH": "lrpe", "DRY_RUN": "1"}),
-            "train W R --dry-run --length lrpe --no-absolute -- --x",
+            *("headlines", "train", ["W", "R", "--x"], {"ABSOLUTE": "0", "LENGTH": "lrpe", "EMBEDDING": "factorized"}),
+            "train W R --embedding factorized --length lrpe --no-absolute --start random -- --x",
         ),
         ("headlines", "generate", ["W", "R"], {"LENGTHS": "30 free"}, "generate W R --lengths 30 free --"),
         ("headlines", "evaluate", ["W", "R", "--json"], {"BYTES": "0"}, "evaluate W R --json --bytes 0"),

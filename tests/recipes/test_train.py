@@ -26,7 +26,7 @@ def test_run_leaves_log_settings_command_and_done(recipe):
     assert "hello" not in done.out
     assert done.out.splitlines()[-1] == f"trained: {recipe.path}"
     settings = (recipe.path / "settings").read_text()
-    assert "embedding=alone_share\nshare=0.5\ntie=all\naugmented_loss=0\nseed=1\n" in settings
+    assert "embedding=conventional\nstart=corpus\ntie=all\naugmented_loss=0\nseed=1\n" in settings
     assert "\npreset_flags=--encoder-layers 4 " in settings
     assert "flags=--dropout 0.3\n" in settings
     assert (recipe.path / "done").read_text() == settings

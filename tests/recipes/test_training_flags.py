@@ -95,7 +95,7 @@ def test_embeddings_differ_in_their_own_flags_only(recipe, preset):
         "differentiated": {"share": 0.25},
         "char_cnn": {"share": 0.25},
     }
-    commands = {name: recipe.dry_run(embedding=name, **size)[1][0] for name, size in sizes.items()}
+    commands = {name: recipe.dry_run(embedding=name, start="random", **size)[1][0] for name, size in sizes.items()}
     suffix = "_wmt_en_de" if preset == "wmt16" else ""
     own = {
         "conventional": ["--arch", f"transformer_conventional{suffix}"],
@@ -176,9 +176,37 @@ def test_the_start_is_a_setting_of_the_run(recipe, tmp_path):
     there = "there: start=ours.txt 616905459 13"
     assert f"({there}; now: start=theirs.txt 616905459 13)" in recipe.refused(start=str(files[1]))
     assert f"({there}; now: start=random)" in recipe.refused(start="random")
-    assert recipe.run(name="other").status == 0
+    assert recipe.run(name="other", start="random").status == 0
     assert "start" not in (recipe.path.parent / "other/done").read_text()
-    assert "(there: start=random; now: start=corpus)" in recipe.refused(name="other", start="corpus")
+    # A run of before the corpus was the default is not taken for one that began with it.
+    assert "(there: start=random; now: start=corpus)" in recipe.refused(name="other")
+
+
+@pytest.mark.parametrize(
+    ("embedding", "start"),
+    [
+        ("conventional", "corpus"),
+        ("factorized", "corpus"),
+        ("codes", "corpus"),
+        ("tensor_product", "corpus"),
+        ("alone_real", None),
+        ("alone_binary", None),
+        ("char_cnn", None),
+        ("differentiated", None),
+    ],
+)
+def test_what_learns_like_a_table_begins_with_the_corpus(recipe, embedding, start):
+    _, [command] = recipe.dry_run(embedding=embedding)
+    assert ("--embedding-init" in command) == (start is not None)
+    assert start is None or value(command, "--embedding-init") == start
+
+
+def test_without_a_kind_it_is_a_table_or_the_share_of_one(recipe):
+    _, [command] = recipe.dry_run()
+    assert value(command, "--arch") == "transformer_conventional"
+    assert value(command, "--embedding-init") == "corpus"
+    _, [command] = recipe.dry_run(share="0.25")
+    assert (value(command, "--arch"), value(command, "--alone-share")) == ("transformer_alone", "0.25")
 
 
 def test_sizes_of_another_embedding_are_noted(recipe):
