@@ -30,12 +30,13 @@ PLACES = (
     *("DATA", "DATA_LM", "WORK", "checkpoints", "checkpoints_lm", "generated.txt", "test.de", "text.en", "text.de"),
     *("train.txt", "valid.txt", "test.txt", "for_fairseq", "for_torchscript", "RUN", "test.en", "out.de", "BUNDLE"),
     *("for_ctranslate2", "for_huggingface", "for_speed", "model.safetensors", "LICENCE.txt"),
-    "candidates.txt",
+    *("candidates.txt", "input.txt", "output.txt", "pairs.txt", "rebuilt"),
 )
 
 #: What the shell would put in place of these; "..." is what the reader's training has beside the flags that are shown.
 TEXTS = {
     "$(fairseq-alone path)": str(ROOT / "fairseq_alone"),
+    "input.txt dog": "input.txt w1",
     "fairseq-train ...": "fairseq-train DATA --user-dir fairseq_alone --optimizer adam --lr 0.01 --max-tokens 400 "
     "--criterion cross_entropy --required-batch-size-multiple 1 --no-save --disable-validation",
 }
@@ -60,6 +61,7 @@ ADDED = {
     "fairseq-alone evaluate ": ("--cpu", "--", *_SHORT),
     "fairseq-alone translate ": ("--device", "cpu", *_SHORT),
     "fairseq-alone perplexity ": ("--device", "cpu"),
+    "fairseq-alone reconstruct ": ("--first", 20, "--epochs", 2, "--seeds", 1, 2),
 }
 
 
@@ -178,7 +180,9 @@ def test_commands_of_the_usage(reader):
     (reader.folder / "WORK").mkdir()
     (reader.folder / "WORK/data-bin").symlink_to(reader.folder / "DATA")
     reader.run(f"fairseq-train DATA --arch transformer_alone {_SAVED}")
-    assert len(run_all(reader, "docs/usage.md")) == 19
+    (reader.folder / "pairs.txt").write_text("w1 w2 3.5\nw2 w3 1\nw4 w5 2\n")
+    assert len(run_all(reader, "docs/usage.md")) == 24
+    assert (reader.folder / "rebuilt/seed2.txt").is_file()
 
 
 def test_two_text_files_to_bleu_and_a_product(reader, monkeypatch, capsys):

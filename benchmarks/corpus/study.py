@@ -19,7 +19,7 @@ from variants import VARIANTS, vectors_of
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.training_log import read_training_log
 from fairseq_alone.corpus.binarized import read_corpus
-from fairseq_alone.corpus.vector_file import write_word_vectors
+from fairseq_alone.corpus.vector_file import write_vectors
 from fairseq_alone.text_files import write_text
 
 # The first run has no vectors: what a table does on its own.
@@ -36,7 +36,7 @@ def train(work: Path, name: str, epochs: int, dim: int) -> list[float]:
         file = work / f"corpus-study/{name}.vec"
         if not file.is_file():
             corpus = read_corpus(str(work / "data-bin"))
-            write_word_vectors(str(file), corpus.texts[0].words, vectors_of(VARIANTS[name], corpus, dim))
+            write_vectors(str(file), corpus.texts[0].words, vectors_of(VARIANTS[name], corpus, dim))
         start = str(file)
     command = [sys.executable, "-m", "fairseq_alone", "train", str(work), run, "--quiet", "--embedding", "conventional"]
     command += ["--start", start, "--max-epoch", str(epochs), *(["--", *flags] if flags else [])]

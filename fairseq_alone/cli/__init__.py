@@ -38,18 +38,22 @@ COMMANDS = {
     "headlines": "normalise pairs of sentence and headline (white space, case, '▁'; pairs whose headline has '<unk>')",
     "language-models": "train, evaluate and compare five language models: tables, tying, augmented loss, ALONE",
     "log-z": "whether scores are log-probabilities: mean, spread and quantiles of log Z on a validation set",
+    "neighbours": "show the words whose vectors are nearest to those of given words",
     "path": "print the folder for fairseq's --user-dir",
     "perplexity": "how likely a language model finds a text: its perplexity, of each line with --lines",
     "plot": "plot validation loss or perplexity of trainings against updates, epochs or hours",
     "prepare": "prepare the data of a recipe: check, clean, split, binarise; go on where it stopped",
+    "reconstruct": "rebuild given word vectors with the network of ALONE: vectors, loss curve, word similarity",
     "report": "show parameters, sizes, settings and tied tensors of checkpoints",
     "rerank": "choose, of n-best headlines, the one that shares most stemmed content words with the source",
     "rouge": "ROUGE-1, -2 and -L recall by ROUGE-1.5.5.pl (-m -n 2 -b 75) with one or more references",
     "score": "BLEU and chrF (SacreBLEU, detokenised, cased) of fairseq-generate's output",
     "score-headlines": "ROUGE, length variance and share that fit, of headlines at several desired lengths",
+    "similarity": "what word vectors are worth: scored pairs of words, analogies, distances beside other vectors",
     "soft-targets": "show the words that the augmented loss teaches in place of a word, and how sure it is",
     "train": "train one model of a recipe; go on where an interrupted training stopped",
     "translate": "translate text, or write headlines, with a trained model: sentences, a file, or a prompt",
+    "vectors": "write the word vectors of a trained model as a file of word2vec, of pieces or of whole words",
 }
 
 #: Those that start commands of fairseq, and say at once where there is none.
@@ -71,6 +75,7 @@ _NEED_FAIRSEQ = (
         "train",
     ),
     "translate",
+    "vectors",
 )
 
 

@@ -18,8 +18,6 @@ from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.files import require_writable
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fairseq_alone.corpus.text import Text
 
 _NEIGHBOURS = 5
@@ -58,9 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Learn, write, and print what it cost."""
+    import numpy as np
+
     from fairseq_alone.corpus.binarized import read_corpus
     from fairseq_alone.corpus.learning import learn, sampled_lines
     from fairseq_alone.corpus.own_vector_file import check_form, check_sides, write_word_vectors
+    from fairseq_alone.corpus.unit_vectors import UnitVectors
+    from fairseq_alone.corpus.vector_file import NamedVectors
     from fairseq_alone.corpus.vectors import VectorSettings
 
     names = ("dim", "window", "power", "singular_power", "seed")
@@ -94,9 +96,10 @@ def run(args: argparse.Namespace) -> None:
     }
     if facts["words"] < settings.dim:
         print(f"note: {_TOO_WIDE.format(**facts)}", file=sys.stderr)
-    import numpy as np
-
-    near = _neighbours(args.nearest, [w for text in texts for w in text.words], np.vstack([s.vectors for s in sides]))
+    # Of a word of both sides, the neighbours are those of its first side.
+    named = NamedVectors([word for text in texts for word in text.words], np.vstack([side.vectors for side in sides]))
+    units = UnitVectors.of(named)
+    near = {word: [other for other, _ in units.nearest(word, _NEIGHBOURS)] for word in args.nearest}
     print(json.dumps({**facts, "nearest": near}, ensure_ascii=False) if args.json else _table(facts, near))
 
 
@@ -105,22 +108,6 @@ def _check_words(words: list[str], texts: tuple[Text, ...]) -> None:
     for word in words:
         if word not in known:
             raise UserError(f"--nearest {word}: the dictionary has no such word")
-
-
-def _neighbours(asked: list[str], words: list[str], vectors: np.ndarray) -> dict[str, list[str]]:
-    """The nearest words by cosine, the nearest first; of a word of both sides, those of its first side."""
-    import numpy as np
-
-    lengths = np.linalg.norm(vectors, axis=1)
-    units = vectors / np.maximum(lengths, 1e-12)[:, None]
-    found = {}
-    for word in asked:
-        place = words.index(word)
-        likeness = units @ units[place]
-        likeness[(lengths == 0) | (np.arange(len(words)) == place)] = -2
-        order = likeness.argsort(kind="stable")[::-1][:_NEIGHBOURS] if lengths[place] else []
-        found[word] = [words[other] for other in order if likeness[other] > -2]
-    return found
 
 
 def _table(facts: dict, near: dict[str, list[str]]) -> str:

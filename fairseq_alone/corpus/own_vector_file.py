@@ -1,18 +1,24 @@
 """Word vectors as files: word2vec's text for any tool, safetensors for a start without any rounding."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from fairseq.data import Dictionary
 from torch import Tensor
 
 from fairseq_alone.corpus.learning import WordVectors
 from fairseq_alone.corpus.text import Text
+from fairseq_alone.corpus.vector_file import TEXT_ENDINGS, write_vectors
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
 
-TEXT_ENDINGS, SAFETENSORS_ENDING = (".txt", ".vec"), ".safetensors"
+if TYPE_CHECKING:
+    from fairseq.data import Dictionary
+
+SAFETENSORS_ENDING = ".safetensors"
 
 
 def check_form(flag: str, path: str) -> None:
@@ -55,23 +61,18 @@ def write_word_vectors(path: str, texts: tuple[Text, ...], sides: tuple[WordVect
         sides: vectors of each text, or of both together.
     """
     named = list(zip(texts, sides, strict=False))
-    with replaced_on_success(path) as part:
-        if path.endswith(SAFETENSORS_ENDING):
-            arrays = {}
-            for side, (text, words) in enumerate(named):
-                arrays[f"vectors{side}"] = words.vectors
-                arrays[f"frequency{side}"] = words.frequency.astype(np.float64)
-                arrays[f"words{side}"] = np.frombuffer("\n".join(text.words).encode(), np.uint8)
+    if path.endswith(SAFETENSORS_ENDING):
+        arrays = {}
+        for side, (text, words) in enumerate(named):
+            arrays[f"vectors{side}"] = words.vectors
+            arrays[f"frequency{side}"] = words.frequency.astype(np.float64)
+            arrays[f"words{side}"] = np.frombuffer("\n".join(text.words).encode(), np.uint8)
+        with replaced_on_success(path) as part:
             _safetensors().save_file(arrays, part)
-            return
-        ((text, words),) = named
-        known = np.flatnonzero(words.vectors.any(1))
-        with open(part, "w", encoding="utf-8", newline="\n") as file:
-            file.write(f"{len(known)} {words.vectors.shape[1]}\n")
-            for word in known.tolist():
-                # Nine digits give the same float32 back.
-                file.write(" ".join([text.words[word], *(f"{value:.9g}" for value in words.vectors[word].tolist())]))
-                file.write("\n")
+        return
+    ((text, words),) = named
+    known = np.flatnonzero(words.vectors.any(1))
+    write_vectors(path, [text.words[word] for word in known], words.vectors[known])
 
 
 def read_sides(path: str) -> list[tuple[list[str], WordVectors]]:
@@ -98,6 +99,17 @@ def read_sides(path: str) -> list[tuple[list[str], WordVectors]]:
     if not sides or any(len(words) != len(found.vectors) for words, found in sides):
         raise UserError(f"{path}: is no file of word vectors that fairseq-alone corpus-vectors wrote")
     return sides
+
+
+def known_vectors(path: str) -> Iterator[tuple[str, np.ndarray]]:
+    """The words of a safetensors file that have a vector, and it, (D,) float32: those of the first side first.
+
+    Raises:
+        UserError: see :func:`read_sides`.
+    """
+    for words, found in read_sides(path):
+        for row in np.flatnonzero(found.vectors.any(1)).tolist():
+            yield words[row], found.vectors[row]
 
 
 def vectors_of_sides(

@@ -1,16 +1,108 @@
-"""Pre-trained word vectors in the formats of word2vec, for the vocabulary of a model."""
+"""Word vectors in the formats of word2vec, text and binary: of a model's vocabulary, or all that a file has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from fairseq.data import Dictionary
 from torch import Tensor
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.files import replaced_on_success
 from fairseq_alone.text_files import numbered_lines
+
+if TYPE_CHECKING:
+    from fairseq.data import Dictionary
+
+#: Endings of the two formats; a file with another ending is read as text.
+TEXT_ENDINGS, BINARY_ENDING = (".txt", ".vec"), ".bin"
+
+# A word of a file, and a function that gives its values, (D,) float32: most words of a large file are not wanted.
+_Record = tuple[str, Callable[[], np.ndarray]]
+
+
+@dataclass(frozen=True)
+class NamedVectors:
+    """Words and their vectors, in the order of a file: the most frequent first, as word2vec's tools write them.
+
+    Args:
+        words: V different ones.
+        vectors: (V, D), float32.
+    """
+
+    words: list[str]
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        """V."""
+        return len(self.words)
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self.vectors.shape[1]
+
+    def first(self, count: int) -> NamedVectors:
+        """The first words; 0 is all."""
+        return NamedVectors(self.words[:count], self.vectors[:count]) if count else self
+
+
+def read_vectors(path: str, lower_case: bool = False, quiet: bool = True) -> NamedVectors:
+    """Read all words of a file. Of a word that stands there twice, the first vector counts.
+
+    Args:
+        path: text of word2vec or GloVe; a binary file (.bin) of word2vec; or a file .safetensors of ``fairseq-alone
+            corpus-vectors``, whose words without a vector are left out.
+        lower_case: lower-case the words.
+        quiet: show no progress bar.
+
+    Raises:
+        UserError: the file is missing, holds no vector, or is malformed; names the file and the line or word.
+    """
+    from fairseq_alone.corpus.own_vector_file import SAFETENSORS_ENDING, known_vectors
+
+    if path.endswith(SAFETENSORS_ENDING):
+        records: Iterator[_Record] = ((word, row.copy) for word, row in known_vectors(path))
+    else:
+        records = _binary_records(path) if path.endswith(BINARY_ENDING) else _text_records(path, quiet)
+    rows: dict[str, np.ndarray] = {}
+    for word, values in records:
+        name = word.lower() if lower_case else word
+        if name not in rows:
+            rows[name] = values()
+    if not rows:
+        raise UserError(f"{path}: holds no word vector")
+    return NamedVectors(list(rows), np.stack(list(rows.values())))
+
+
+def write_vectors(path: str, words: list[str], vectors: np.ndarray) -> None:
+    """Write a file that word2vec's tools and gensim read, whole or not at all.
+
+    Args:
+        path: ends in .bin for the binary format; any other is text, whose nine digits give the same float32 back.
+        words: V of them, without white space.
+        vectors: (V, D), float32.
+    """
+    header = f"{len(words)} {vectors.shape[1]}\n"
+    with replaced_on_success(path) as part:
+        if path.endswith(BINARY_ENDING):
+            with open(part, "wb") as binary:
+                binary.write(header.encode())
+                for word, row in zip(words, vectors.astype("<f4"), strict=True):
+                    binary.write(word.encode() + b" " + row.tobytes() + b"\n")
+            return
+        with open(part, "w", encoding="utf-8", newline="\n") as file:
+            file.write(header)
+            for word, row in zip(words, vectors, strict=True):
+                file.write(" ".join([word, *(f"{value:.9g}" for value in row.tolist())]) + "\n")
 
 
 def read_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
-    """Read the vectors of a dictionary's words.
+    """Read the vectors of a dictionary's words from text.
 
     A line holds a word and its values, separated by spaces; a first line with two numbers is a header. Words that are
     not in the dictionary are skipped; of a word that stands there twice, the first vector counts.
@@ -25,19 +117,7 @@ def read_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor
     Raises:
         UserError: the file is missing, holds no vector for any word, or a line of it is malformed; names file and line.
     """
-    rows: dict[int, list[float]] = {}
-    dim = 0
-    for number, line in numbered_lines(path, quiet=False):
-        word, *values = line.rstrip().split(" ")
-        if number == 1 and len(values) == 1 and word.isdigit() and values[0].isdigit():
-            continue  # the header: how many words, how many values each
-        dim = dim or len(values)
-        if len(values) != dim or dim == 0:
-            raise UserError(f"{path}, line {number}: expected a word and {dim or 'its'} values")
-        index = dictionary.indices.get(word)
-        if index is not None and index not in rows:
-            rows[index] = _floats(values, path, number)
-    return _matrix({index: torch.tensor(row) for index, row in rows.items()}, dim, path, dictionary)
+    return _of_dictionary(_text_records(path, quiet=False), path, dictionary)
 
 
 def read_binary_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
@@ -56,6 +136,26 @@ def read_binary_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor,
     Raises:
         UserError: the file is missing, cut short or another one, or holds no vector for any word; names it.
     """
+    return _of_dictionary(_binary_records(path), path, dictionary)
+
+
+def _text_records(path: str, quiet: bool) -> Iterator[_Record]:
+    dim = 0
+    for number, line in numbered_lines(path, quiet):
+        word, *values = line.rstrip().split(" ")
+        if number == 1 and len(values) == 1 and word.isdigit() and values[0].isdigit():
+            continue  # the header: how many words, how many values each
+        dim = dim or len(values)
+        surplus = len(values) - dim
+        if surplus > 0 and not any(map(_is_number, values[:surplus])):
+            # A few entries of GloVe's largest file have spaces in them.
+            word, values = " ".join([word, *values[:surplus]]), values[surplus:]
+        if len(values) != dim or dim == 0:
+            raise UserError(f"{path}, line {number}: expected a word and {dim or 'its'} values")
+        yield word, partial(_floats, values, path, number)
+
+
+def _binary_records(path: str) -> Iterator[_Record]:
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -66,7 +166,6 @@ def read_binary_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor,
     if len(sizes) != 2 or not all(size.isdigit() for size in sizes) or not int(sizes[1]):
         raise UserError(f"{path}: is no binary file of word2vec: it does not begin with two numbers")
     words, dim = map(int, sizes)
-    rows: dict[int, Tensor] = {}
     at = len(header) + 1
     for number in range(1, words + 1):
         space = content.find(b" ", at)
@@ -74,21 +173,24 @@ def read_binary_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor,
         if space < 0 or end > len(content):
             raise UserError(f"{path}: ends within word {number} of {words}")
         word = content[at:space].lstrip(b"\n").decode("utf-8", "replace")
+        yield word, partial(_packed, content, space + 1, dim, f"{path}, word {number}")
+        at = end
+
+
+def _of_dictionary(records: Iterator[_Record], path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
+    rows: dict[int, np.ndarray] = {}
+    for word, values in records:
         index = dictionary.indices.get(word)
         if index is not None and index not in rows:
-            rows[index] = torch.from_numpy(np.frombuffer(content[space + 1 : end], "<f4").copy())
-        at = end
-    return _matrix(rows, dim, path, dictionary)
-
-
-def _matrix(rows: dict[int, Tensor], dim: int, path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
+            rows[index] = values()
     if not rows:
         raise UserError(f"{path}: holds no vector for any word of the vocabulary")
-    matrix = torch.zeros(len(dictionary), dim)
+    places = torch.tensor(list(rows))
+    found = torch.from_numpy(np.stack(list(rows.values())))
+    matrix = torch.zeros(len(dictionary), found.size(1))
     covered = torch.zeros(len(dictionary), dtype=torch.bool)
-    for index, row in rows.items():
-        matrix[index] = row
-        covered[index] = True
+    matrix[places] = found
+    covered[places] = True
     return matrix, covered
 
 
@@ -99,8 +201,27 @@ def coverage(covered: Tensor, dictionary: Dictionary) -> float:
     return (counts[covered].sum() / counts.sum()).item()
 
 
-def _floats(values: list[str], path: str, number: int) -> list[float]:
+def _floats(values: list[str], path: str, number: int) -> np.ndarray:
     try:
-        return [float(value) for value in values]
+        found = [float(value) for value in values]
     except ValueError as error:
         raise UserError(f"{path}, line {number}: {error}") from error
+    return _finite(np.array(found, np.float32), f"{path}, line {number}")
+
+
+def _packed(content: bytes, start: int, dim: int, where: str) -> np.ndarray:
+    return _finite(np.frombuffer(content, "<f4", dim, start).astype(np.float32), where)
+
+
+def _finite(values: np.ndarray, where: str) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise UserError(f"{where}: a value is no finite number")
+    return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # What fairseq's names of splitters are here.
 _SUBWORDS = {None: "none", "subword_nmt": "subword-nmt", "sentencepiece": "sentencepiece"}
 
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "translation": "translation",
     "headline_generation": "headlines",
     "language_modeling": "language_model",
@@ -64,7 +64,7 @@ def read_checkpoint(
     if cfg is None:
         raise UserError(f"{path}: was written before fairseq 0.10; load and save it with a newer fairseq first")
     config = plain_config(cfg["model"], cfg["task"], cfg.get("criterion"))
-    kind = _KINDS.get(config["task"]["_name"])
+    kind = KINDS.get(config["task"]["_name"])
     if kind is None:
         raise UserError(f"{path}: the task {config['task']['_name']} cannot be used here")
     data = data or data_of(path, cfg["task"])
