@@ -41,13 +41,15 @@ def main() -> None:
     parser.add_argument("--inter-dim", nargs="+", type=int, default=[600, 1200, 1800, 2400], metavar="D_INTER")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], metavar="SEED")
     parser.add_argument("--first", type=int, default=5000, metavar="N", help="words to rebuild")
+    parser.add_argument("--with-pairs", action="store_true", help="rebuild the words of --pairs that come later, too")
     parser.add_argument("--epochs", type=int, default=1000, metavar="N")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     pairs = [read_pairs(path, lower_case=True) for path in args.pairs]
-    given = read_vectors(args.vectors, lower_case=True).first(args.first)
+    wanted = {word for one in pairs for word in one.words} if args.with_pairs else set()
+    given = read_vectors(args.vectors, lower_case=True).first(args.first, wanted)
     settings = [
         ReconstructionSettings(width, kind, fix_base, epochs=args.epochs)
         for width in args.inter_dim

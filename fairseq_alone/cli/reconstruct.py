@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
         torch.set_num_threads(args.threads)
     pairs = [read_pairs(path, args.lower_case) for path in args.pairs]
     wanted = {word for one in pairs for word in one.words} if args.with_pairs else set()
-    given = _chosen(read_vectors(args.vectors, args.lower_case, args.quiet), args.first, wanted)
+    given = read_vectors(args.vectors, args.lower_case, args.quiet).first(args.first, wanted)
     for seed in args.seeds:
         _refuse(lambda seed=seed: settings.build(len(given), given.dim, seed))
     folder = Path(args.output)
@@ -114,15 +114,6 @@ def _refuse(build: Any) -> Any:
     except SettingError as error:
         flag = _FLAGS.get(error.setting, f"--{error.setting.replace('_', '-')}").replace("--seed", "--seeds")
         raise UserError(f"{flag} {error.problem}") from error
-
-
-def _chosen(named: NamedVectors, count: int, wanted: set[str]) -> NamedVectors:
-    from fairseq_alone.corpus.vector_file import NamedVectors
-
-    if not count or not wanted:
-        return named.first(count)
-    rows = [row for row, word in enumerate(named.words) if row < count or word in wanted]
-    return NamedVectors([named.words[row] for row in rows], named.vectors[rows])
 
 
 def _results(args: argparse.Namespace, settings: ReconstructionSettings, given: NamedVectors) -> dict[str, Any]:

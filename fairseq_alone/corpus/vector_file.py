@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -46,9 +46,12 @@ class NamedVectors:
         """D."""
         return self.vectors.shape[1]
 
-    def first(self, count: int) -> NamedVectors:
-        """The first words; 0 is all."""
-        return NamedVectors(self.words[:count], self.vectors[:count]) if count else self
+    def first(self, count: int, also: Collection[str] = ()) -> NamedVectors:
+        """The first words, and those of ``also`` that come later; a count of 0 is all."""
+        if not count:
+            return self
+        rows = [row for row, word in enumerate(self.words) if row < count or word in also]
+        return NamedVectors([self.words[row] for row in rows], self.vectors[rows])
 
 
 def read_vectors(path: str, lower_case: bool = False, quiet: bool = True) -> NamedVectors:

@@ -47,6 +47,8 @@ def test_glove_has_no_header_and_spaces_in_a_few_words(tmp_path):
     assert found.vectors.tolist() == [[1, 2], [3, 4], [7, 8]]
     assert read_vectors(str(path), lower_case=True).words == ["the", ". ."]
     assert found.first(2).words == ["the", ". ."]
+    assert found.first(1, {"The", "the", "none"}).words == ["the", "The"]
+    assert found.first(1, {"The"}).vectors.tolist() == [[1, 2], [7, 8]]
     assert found.first(0) is found
 
 
