@@ -41,5 +41,6 @@ def draw(results: dict) -> "Figure":
         axes.set_xlabel("D_inter")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("Spearman's rho")
-    panels[-1].legend(fontsize=8)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
     return figure
