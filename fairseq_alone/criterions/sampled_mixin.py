@@ -100,10 +100,11 @@ class SampledCriterion(CrossEntropyCriterion):
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log the loss in base 2. Only in validation it is the cross-entropy, and has a perplexity."""
-        trained = sum(log.get("trained_ntokens", 0) for log in logging_outputs)
-        if not trained:
+        if not any("trained_ntokens" in log for log in logging_outputs):
             CrossEntropyCriterion.reduce_metrics(logging_outputs)
             return
+        # A batch may have no word to predict: of short sentences, subsampling can leave nothing.
+        trained = max(sum(log.get("trained_ntokens", 0) for log in logging_outputs), 1)
         log_part(logging_outputs, "loss", "sample_size")
         for name in cls.losses:
             log_part(logging_outputs, name, "ntokens")

@@ -14,7 +14,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_bits import add_bits_args
 from fairseq_alone.models.embedding_family import DECODER_STREAM
 from fairseq_alone.models.starting import add_starting_args
-from fairseq_alone.models.word_vector_model import WordVectorModel, require_sizes
+from fairseq_alone.models.word_vector_model import WordVectorModel, fill_in_missing, require_sizes
 from fairseq_alone.modules.embedding import Embedding
 
 
@@ -112,4 +112,4 @@ class CollobertWeston(WordVectorModel):
     def architecture(cls, args: Namespace) -> None:
         """Fill in what is not given."""
         super().architecture(args)
-        args.cw_hidden_dim = 100 if getattr(args, "cw_hidden_dim", None) is None else args.cw_hidden_dim
+        fill_in_missing(args, cw_hidden_dim=100)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fairseq_alone.corpus.windows import Predicted, WindowKind
 from fairseq_alone.errors import UserError
-from fairseq_alone.models.word_vector_model import WordVectorDecoder, WordVectorModel, require_sizes
+from fairseq_alone.models.word_vector_model import WordVectorDecoder, WordVectorModel, fill_in_missing, require_sizes
 from fairseq_alone.modules.embedding import Embedding
 
 
@@ -126,6 +126,4 @@ class NNLM(WordVectorModel):
     def architecture(cls, args: Namespace) -> None:
         """Fill in what is not given."""
         super().architecture(args)
-        args.nnlm_hidden_dim = getattr(args, "nnlm_hidden_dim", None) or args.decoder_embed_dim
-        args.nnlm_direct = getattr(args, "nnlm_direct", False)
-        args.dropout = getattr(args, "dropout", None) or 0.0
+        fill_in_missing(args, nnlm_hidden_dim=args.decoder_embed_dim, nnlm_direct=False, dropout=0.0)

@@ -115,8 +115,7 @@ class WordVectorModel(EmbeddingFamilyLanguageModel):
     @classmethod
     def architecture(cls, args: Namespace) -> None:
         """Fill in what is not given."""
-        args.decoder_embed_dim = getattr(args, "decoder_embed_dim", None) or cls.default_embed_dim
-        args.window = cls.default_window if getattr(args, "window", None) is None else args.window
+        fill_in_missing(args, decoder_embed_dim=cls.default_embed_dim, window=cls.default_window)
         args.share_decoder_input_output_embed = getattr(args, "share_decoder_input_output_embed", False)
 
 
@@ -139,6 +138,13 @@ def require_windows(arch: str, windows: Any) -> None:
     """Raise UserError where a batch has none: it is another task's."""
     if windows is None:
         raise UserError(f"--arch {arch} needs --task word_vectors, which makes its windows")
+
+
+def fill_in_missing(args: Namespace, **defaults: Any) -> None:
+    """Give flags that were not given their defaults."""
+    for name, default in defaults.items():
+        if getattr(args, name, None) is None:
+            setattr(args, name, default)
 
 
 def require_sizes(args: Namespace, *names: str) -> None:
