@@ -17,10 +17,14 @@ REGISTRATIONS = (
     "criterions.sampled_softmax",
     "criterions.self_normalization",
     "criterions.target_sampling",
+    "criterions.window_ranking",
     "models.families",
     "optim.adam_muon",
+    "optim.adam_rows",
+    "optim.linear_over_epochs",
     "tasks.headline_generation",
     "tasks.truncated_bptt_lm",
+    "tasks.word_vectors",
 )
 
 _registered = False

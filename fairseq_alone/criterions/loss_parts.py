@@ -24,4 +24,4 @@ def log_part(logging_outputs: list[dict[str, Any]], part: str, size: str) -> Non
     """Log one part in base 2, if there is any: its sum over workers by their sum of ``size``."""
     if any(part in log for log in logging_outputs):
         total, count = (sum(log.get(name, 0) for log in logging_outputs) for name in (part, size))
-        metrics.log_scalar(part, total / count / math.log(2), count, round=3)
+        metrics.log_scalar(part, total / max(count, 1) / math.log(2), count, round=3)

@@ -22,7 +22,7 @@ class TrainingBatch:
     Args:
         features: (N, D), of any floating type.
         targets: (N,), integer in [0, V).
-        contexts: (N,), the word before each target.
+        contexts: (N,), the word before each target; for skip-gram the one that it is predicted from.
         rows: the vectors of the output layer.
         sample: fairseq's batch.
     """
@@ -77,7 +77,9 @@ class SampledCriterion(CrossEntropyCriterion):
         features, net_output = features_of(model, net_input)
         targets = model.get_targets(sample, net_output)
         kept = targets.ne(self.padding_idx)
-        contexts = net_input.get("prev_output_tokens", net_input["src_tokens"])
+        contexts = (
+            sample["contexts"] if "contexts" in sample else net_input.get("prev_output_tokens", net_input["src_tokens"])
+        )
         batch = TrainingBatch(features[kept], targets[kept], contexts[kept], OutputRows(model, self.name), sample)
         values, sums = self.training_loss(batch)
         total = values.sum()
@@ -98,10 +100,11 @@ class SampledCriterion(CrossEntropyCriterion):
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log the loss in base 2. Only in validation it is the cross-entropy, and has a perplexity."""
-        trained = sum(log.get("trained_ntokens", 0) for log in logging_outputs)
-        if not trained:
+        if not any("trained_ntokens" in log for log in logging_outputs):
             CrossEntropyCriterion.reduce_metrics(logging_outputs)
             return
+        # A batch may have no word to predict: of short sentences, subsampling can leave nothing.
+        trained = max(sum(log.get("trained_ntokens", 0) for log in logging_outputs), 1)
         log_part(logging_outputs, "loss", "sample_size")
         for name in cls.losses:
             log_part(logging_outputs, name, "ntokens")

@@ -22,11 +22,16 @@ from fairseq.models.transformer_lm import (
     transformer_lm_gpt,
 )
 
+from fairseq_alone.models.cbow import CBOW
+from fairseq_alone.models.collobert_weston import CollobertWeston
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.embedding_family_transformer import EmbeddingFamilyTransformer
 from fairseq_alone.models.length_control import LengthControlledTransformer, length_defaults
 from fairseq_alone.models.lstm_lm import EmbeddingFamilyLSTMLM, lstm_architecture
+from fairseq_alone.models.nnlm import NNLM
+from fairseq_alone.models.skip_gram import SkipGram
 from fairseq_alone.models.transformer_lm import EmbeddingFamilyTransformerLM, post_norm
+from fairseq_alone.models.word_vector_model import WordVectorModel
 
 
 def tiny(args: Namespace) -> None:
@@ -105,6 +110,17 @@ def __getattr__(name: str) -> type:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def _word_vectors(base: type[WordVectorModel], name: str, class_name: str) -> Network:
+    """A network for word vectors; with a table it has the plain name."""
+    return Network(
+        base,
+        f"{name}_{{}}",
+        f"{class_name}{{}}Model",
+        ((f"{name}_{{}}", name, base.architecture),),
+        {f"{name}_conventional": name, f"{class_name}ConventionalModel": f"{class_name}Model"},
+    )
+
+
 NETWORKS = (
     Network(
         EmbeddingFamilyTransformer,
@@ -149,6 +165,10 @@ NETWORKS = (
         "LSTMLM{}Model",
         (("lstm_lm_{}", "lstm", lstm_architecture),),
     ),
+    _word_vectors(NNLM, "nnlm", "NNLM"),
+    _word_vectors(CollobertWeston, "cw", "CollobertWeston"),
+    _word_vectors(CBOW, "cbow", "CBOW"),
+    _word_vectors(SkipGram, "skip_gram", "SkipGram"),
 )
 
 

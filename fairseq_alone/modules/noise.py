@@ -79,6 +79,23 @@ class NoiseDistribution:
         ids, multiplicity = drawn.unique_consecutive(return_counts=True)
         return NoiseWords(ids, multiplicity.float(), self.log_expected(ids, num_draws), num_draws)
 
+    def draw_rows(self, rows: int, num_draws: int, generator: torch.Generator) -> Tensor:
+        """Words for each of several rows, stratified within the row: (rows, k), on the CPU, ascending.
+
+        Args:
+            rows: how many.
+            num_draws: k, at least 1.
+            generator: the only source of randomness, on the CPU.
+        """
+        places = torch.arange(num_draws, dtype=torch.float64)
+        places = places + torch.rand(rows, num_draws, dtype=torch.float64, generator=generator)
+        return torch.searchsorted(self._cumulative, places / num_draws, right=True).clamp_(max=self._last)
+
+    def independent(self, num_draws: int, generator: torch.Generator) -> Tensor:
+        """Words drawn one by one, not stratified: (k,), on the CPU; ``generator`` is the only source of randomness."""
+        places = torch.rand(num_draws, dtype=torch.float64, generator=generator)
+        return torch.searchsorted(self._cumulative, places, right=True).clamp_(max=self._last)
+
     def log_expected(self, ids: Tensor, num_draws: int) -> Tensor:
         """``log(k q)`` of words, ``(...) -> (...)``, float32, for k draws."""
         return self.log_probability(ids) + math.log(num_draws)

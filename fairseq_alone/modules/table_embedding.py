@@ -11,7 +11,8 @@ class TableEmbedding(nn.Embedding):
     """One trained vector for each word: fairseq's own table, to the bit and by name, with ``matrix()``.
 
     At initialisation the standard deviation of ``matrix()`` is ``D_e ** -0.5`` and the padding word has a zero vector.
-    As with every table in fairseq, look-ups give the padding word no gradient; a tied output layer does.
+    As with every table in fairseq, look-ups give the padding word no gradient; a tied output layer does. PyTorch's
+    attribute ``sparse`` makes gradients of look-ups sparse, for an optimizer that goes by rows; it is off at first.
 
     Args:
         num_embeddings: vocabulary size V.
@@ -30,7 +31,7 @@ class TableEmbedding(nn.Embedding):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up words: ``(...) -> (..., D_e)``."""
-        return F.embedding(ids, self.matrix(), self.padding_idx)
+        return F.embedding(ids, self.matrix(), self.padding_idx, sparse=self.sparse)
 
     def matrix(self) -> Tensor:
         """The table, (V, D_e), rounded where that is asked for."""
@@ -41,7 +42,7 @@ class TableEmbedding(nn.Embedding):
 
         Unlike a look-up of input words, this gives padding its gradient, as a tied output layer does.
         """
-        return F.embedding(ids, self.matrix())
+        return F.embedding(ids, self.matrix(), sparse=self.sparse)
 
     @torch.no_grad()
     def start_from(self, vectors: Tensor) -> None:

@@ -1,7 +1,7 @@
 """``--optimizer adam_muon``: Adam, and Muon for the matrices of ALONE's network."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +10,7 @@ from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 from torch import nn
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.optim.joined import JoinedOptimizers
 
 #: What Muon updates has this value of ``param_group``, the attribute by which fairseq tells kinds of parameters.
 EMBEDDING_NETWORK = "embedding_network"
@@ -67,7 +68,7 @@ class FairseqAdamMuon(FairseqOptimizer):
             weight_decay=cfg.weight_decay,
             adjust_lr_fn="match_rms_adamw",
         )
-        self._optimizer = AdamAndMuon(self._adam.optimizer, muon)
+        self._optimizer = JoinedOptimizers(self._adam.optimizer, muon)
         self.set_lr(self.get_lr())
 
     @property
@@ -79,7 +80,7 @@ class FairseqAdamMuon(FairseqOptimizer):
         """Set Adam's learning rate; Muon's follows."""
         for group in self.optimizer.adam.param_groups:
             group["lr"] = lr
-        for group in self.optimizer.muon.param_groups:
+        for group in self.optimizer.other.param_groups:
             group["lr"] = lr * self.cfg.muon_lr_scale
 
     def load_state_dict(self, state_dict: dict, optimizer_overrides: dict | None = None) -> None:
@@ -87,38 +88,6 @@ class FairseqAdamMuon(FairseqOptimizer):
         self.optimizer.load_state_dict(state_dict)
         for group in self.optimizer.adam.param_groups:
             group.update(optimizer_overrides or {})
-        for group in self.optimizer.muon.param_groups:
+        for group in self.optimizer.other.param_groups:
             group["momentum"] = self.cfg.muon_momentum
         self.set_lr(self.get_lr())
-
-
-class AdamAndMuon(torch.optim.Optimizer):
-    """Two optimizers that step together, with one state dict of the usual form.
-
-    Args:
-        adam: updates its parameters; its groups come first.
-        muon: torch.optim.Muon, updates the others.
-    """
-
-    def __init__(self, adam: torch.optim.Optimizer, muon: torch.optim.Optimizer):
-        super().__init__(adam.param_groups + muon.param_groups, {})
-        self.adam, self.muon = adam, muon
-        self._share()
-
-    # torch's annotation has one signature with a closure and one without.
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Update all parameters. Returns what ``closure`` returns."""
-        loss = self.adam.step(closure)
-        self.muon.step()
-        return loss
-
-    def load_state_dict(self, state_dict: dict) -> None:
-        """Load what ``state_dict()`` gave."""
-        super().load_state_dict(state_dict)
-        self._share()
-
-    def _share(self) -> None:
-        # The groups and the state are this object's; the two work on them.
-        first = len(self.adam.param_groups)
-        self.adam.param_groups, self.muon.param_groups = self.param_groups[:first], self.param_groups[first:]
-        self.adam.state = self.muon.state = self.state

@@ -15,6 +15,7 @@ SEAMS = (
     "criterion_model",
     "criterion_updates",
     "embedding_start",
+    "epoch_length",
     "model_flags",
     "object_broadcast",
     "numpy_names",

@@ -11,6 +11,7 @@ from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageMode
 from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
+from fairseq_alone.tasks.stream_flags import refuse_flags_of_samples
 from fairseq_alone.tasks.text_streams import Text, TextStreams, whole_batch
 
 #: Words of one piece in evaluation: the state is carried, so the result does not depend on it.
@@ -39,24 +40,7 @@ class TruncatedBPTTTask(LanguageModelingTask):
     @classmethod
     def setup_task(cls, args: Any, **kwargs: Any) -> "TruncatedBPTTTask":
         """Read the dictionary. Raises UserError for flags that need single samples."""
-        for flag, name in (
-            ("self_target", "--self-target"),
-            ("past_target", "--past-target"),
-            ("add_bos_token", "--add-bos-token"),
-            ("pad_to_fixed_length", "--pad-to-fixed-length"),
-            ("pad_to_fixed_bsz", "--pad-to-fixed-bsz"),
-        ):
-            if getattr(args, flag, False):
-                raise UserError(
-                    f"{name} does not work with --task truncated_bptt_lm, where the text is one long stream"
-                )
-        if args.sample_break_mode not in (None, "none"):
-            raise UserError(
-                f"--sample-break-mode {args.sample_break_mode} does not work with --task truncated_bptt_lm: a piece "
-                "goes on where the one before ended"
-            )
-        if getattr(args, "shorten_method", "none") != "none":
-            raise UserError("--shorten-method does not work with --task truncated_bptt_lm, which leaves no word out")
+        refuse_flags_of_samples(args, "truncated_bptt_lm")
         return super().setup_task(args, **kwargs)
 
     def build_model(self, args: Any, from_checkpoint: bool = False) -> nn.Module:

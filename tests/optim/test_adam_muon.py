@@ -117,7 +117,7 @@ def test_torch_without_muon_is_named(monkeypatch):
 def test_the_trainer_gives_muon_the_two_matrices(flags):
     training = trainer(*MUON, *flags)
     before = parameters(training)
-    muon = training.optimizer.optimizer.muon
+    muon = training.optimizer.optimizer.other
     assert [tuple(p.shape) for group in muon.param_groups for p in group["params"]] == [(12, 8), (8, 12)]
     train(training, updates([2]))
     after = parameters(training)
