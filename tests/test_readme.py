@@ -181,7 +181,7 @@ def test_commands_of_the_usage(reader):
     (reader.folder / "WORK/data-bin").symlink_to(reader.folder / "DATA")
     reader.run(f"fairseq-train DATA --arch transformer_alone {_SAVED}")
     (reader.folder / "pairs.txt").write_text("w1 w2 3.5\nw2 w3 1\nw4 w5 2\n")
-    assert len(run_all(reader, "docs/usage.md")) == 24
+    assert len(run_all(reader, "docs/usage.md")) == 26
     assert (reader.folder / "rebuilt/seed2.txt").is_file()
 
 

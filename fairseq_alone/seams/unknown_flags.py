@@ -79,10 +79,11 @@ def _about(parser: argparse.ArgumentParser, flag: str) -> str:
 def _belongs(parser: argparse.ArgumentParser, owners: dict[str, list[str]]) -> str:
     if list(owners) == ["--arch"] and "--arch" not in parser._option_string_actions:
         return "is a setting of the model, which the checkpoint holds: leave it out"
-    # The shorter names are those of models, the longer ones those of their sizes.
+    # Models as they were registered, Transformers before models of word vectors; then the names of their sizes.
+    order = {name: number for number, name in enumerate(MODEL_REGISTRY)}
     places = []
     for option, names in owners.items():
-        names = sorted(names, key=lambda name: (name not in MODEL_REGISTRY, len(name), name))
+        names = sorted(names, key=lambda name: (order.get(name, len(order)), len(name), name))
         places.append(f"{option} {', '.join(names[:_FEW_NAMES])}" + (" and so on" if len(names) > _FEW_NAMES else ""))
     return f"belongs to {' or '.join(places)}, which this command was not given"
 

@@ -113,7 +113,7 @@ def test_the_table_on_the_screen_fits_and_shows_where_defaults_differ(looked_up,
     ("name", "hint"),
     [
         ("transformer_alon", "did you mean transformer_alone or "),
-        ("adam_moun", "did you mean adam_muon?"),
+        ("adam_moun", "did you mean adam_muon"),
         ("qqq", ", headline_generation"),
     ],
 )

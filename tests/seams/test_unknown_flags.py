@@ -28,10 +28,10 @@ def generate(*flags):
         (
             "transformer",
             ["--alone-share", "0.5"],
-            "--alone-share belongs to --arch lstm_lm_alone, transformer_alone, transformer_lm_alone, "
-            "transformer_alone_duc and so on, which this command was not given",
+            "--alone-share belongs to --arch transformer_alone, transformer_lm_alone, lstm_lm_alone, "
+            "nnlm_alone and so on, which this command was not given",
         ),
-        ("transformer_alone", ["--factorized-dim=3"], "--factorized-dim belongs to --arch lstm_lm_factorized, "),
+        ("transformer_alone", ["--factorized-dim=3"], "--factorized-dim belongs to --arch transformer_factorized, "),
         (
             "transformer_alone",
             ["--augmented-loss-weight", "1"],
@@ -52,7 +52,7 @@ def generate(*flags):
         (
             "transformer",
             ["--alone-shore", "1"],
-            "--alone-shore: there is no such flag; did you mean --alone-share (it belongs to --arch lstm_lm_alone, ",
+            "--alone-shore: there is no such flag; did you mean --alone-share (it belongs to --arch transformer_alone",
         ),
         ("transformer", ["--max-tokenz=4"], "--max-tokenz: there is no such flag; did you mean --max-tokens?"),
         ("transformer", ["--quite-another"], "--quite-another: there is no such flag"),
