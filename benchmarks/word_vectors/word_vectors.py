@@ -9,6 +9,7 @@ gensim (`pip install gensim`).
 
 import argparse
 import json
+import logging
 import os
 import re
 import resource
@@ -44,6 +45,7 @@ def train_gensim(text: Path, skip_gram: int, seed: int, threads: int) -> tuple[N
     """Vectors, and seconds."""
     from gensim.models.word2vec import LineSentence, Word2Vec
 
+    logging.getLogger("gensim").setLevel(logging.WARNING)
     settings = {"vector_size": DIM, "window": WINDOW, "negative": NEGATIVE, "sample": SAMPLE, "min_count": MIN_COUNT}
     model = Word2Vec(sg=skip_gram, seed=seed, workers=threads, **settings)
     sentences = LineSentence(str(text))
