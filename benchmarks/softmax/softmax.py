@@ -126,6 +126,8 @@ def draw(setting: Setting, names: list[tuple[str, str]], results: dict, path: Pa
                 label=f"{METHODS[method].title}, {embedding}",
             )
     axes.set_xscale("log")
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter("{x:g}")
     axes.set_xlabel("minutes of training")
     axes.set_ylabel("validation perplexity, whole distribution")
     set_log_scale(axes, (1, 2, 5))
