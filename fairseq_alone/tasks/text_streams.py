@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from fairseq.data import FairseqDataset
+from fairseq import utils
+from fairseq.data import FairseqDataset, data_utils
 from torch.utils.data import Dataset
 
 from fairseq_alone.corpus.binarized import words_end_to_end
@@ -34,6 +35,26 @@ class Text(FairseqDataset):
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+
+def read_text(task: Any, split: str, epoch: int, combine: bool) -> Text:
+    """Read all tokens of a split, as fairseq finds it among the folders of a language modelling task.
+
+    Args:
+        task: with a dictionary.
+        split: for example ``"train"``, which is text to train on.
+        epoch: which of several folders its turn is.
+        combine: take ``train1`` and so on for one text.
+
+    Raises:
+        FileNotFoundError: there is no such split.
+    """
+    paths = utils.split_paths(task.args.data)
+    path = f"{paths[(epoch - 1) % len(paths)]}/{split}"
+    sentences = data_utils.load_indexed_dataset(path, task.dictionary, task.args.dataset_impl, combine=combine)
+    if sentences is None:
+        raise FileNotFoundError(f"Dataset not found: {split} ({path})")
+    return Text.of_sentences(sentences, split.startswith("train"))
 
 
 class TextStreams(Dataset):

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from fairseq import utils
-from fairseq.data import data_utils, iterators
+from fairseq.data import iterators
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.tasks.stream_flags import refuse_flags_of_samples
-from fairseq_alone.tasks.text_streams import Text, TextStreams, whole_batch
+from fairseq_alone.tasks.text_streams import Text, TextStreams, read_text, whole_batch
 
 #: Words of one piece in evaluation: the state is carried, so the result does not depend on it.
 _EVALUATION_LENGTH = 1000
@@ -51,12 +50,7 @@ class TruncatedBPTTTask(LanguageModelingTask):
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
         """Read all tokens of a split. FileNotFoundError: there is no such split."""
-        paths = utils.split_paths(self.args.data)
-        path = f"{paths[(epoch - 1) % len(paths)]}/{split}"
-        sentences = data_utils.load_indexed_dataset(path, self.dictionary, self.args.dataset_impl, combine=combine)
-        if sentences is None:
-            raise FileNotFoundError(f"Dataset not found: {split} ({path})")
-        self.datasets[split] = Text.of_sentences(sentences, split.startswith("train"))
+        self.datasets[split] = read_text(self, split, epoch, combine)
 
     def get_batch_iterator(
         self,

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
-from fairseq import utils
-from fairseq.data import data_utils, iterators
+from fairseq.data import iterators
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 from torch import nn
@@ -14,7 +13,7 @@ from torch import nn
 from fairseq_alone.corpus.windows import WindowKind, kept_share
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.tasks.stream_flags import refuse_flags_of_samples
-from fairseq_alone.tasks.text_streams import Text
+from fairseq_alone.tasks.text_streams import read_text
 from fairseq_alone.tasks.word_windows import Sentences, Symbols, WordWindows, whole_batch_or_none
 
 logger = logging.getLogger(__name__)
@@ -75,12 +74,7 @@ class WordVectorsTask(LanguageModelingTask):
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
         """Read all tokens of a split. FileNotFoundError: there is no such split."""
-        paths = utils.split_paths(self.args.data)
-        path = f"{paths[(epoch - 1) % len(paths)]}/{split}"
-        sentences = data_utils.load_indexed_dataset(path, self.dictionary, self.args.dataset_impl, combine=combine)
-        if sentences is None:
-            raise FileNotFoundError(f"Dataset not found: {split} ({path})")
-        text = Text.of_sentences(sentences, split.startswith("train"))
+        text = read_text(self, split, epoch, combine)
         self.datasets[split] = Sentences(text.tokens, text.training)
 
     def get_batch_iterator(
