@@ -23,8 +23,10 @@ from speed import HERE, USER_DIR, measured
 from tqdm import tqdm
 
 from fairseq_alone.cli.markdown import markdown_table
+from fairseq_alone.recipes.fairseq_command import KEEP_MEMORY
 
 PLAIN = "nn.LSTM and nn.Linear, a plain loop"
+PLAIN_ROUNDED = f"{PLAIN}, products in bfloat16"
 _TABLES = "--arch lstm_lm_conventional --criterion cross_entropy"
 MODELS = {
     "two tables, one mask a sequence": f"{_TABLES} --tie-embeddings none",
@@ -34,13 +36,17 @@ MODELS = {
     "--criterion cross_entropy_with_augmented_loss --augmented-loss-weight 0.5 --augmented-loss-temperature 10",
     "ALONE of a quarter, tied": "--arch lstm_lm_alone --alone-share 0.25 --tie-embeddings decoder "
     "--criterion cross_entropy",
+    "one table, products in bfloat16": f"{_TABLES} --tie-embeddings decoder --matmul-precision medium",
+    "one table, the state masked, augmented loss, products in bfloat16": "--arch lstm_lm_conventional "
+    "--tie-embeddings decoder --variational-recurrent-dropout 0.1 --matmul-precision medium "
+    "--criterion cross_entropy_with_augmented_loss --augmented-loss-weight 0.5 --augmented-loss-temperature 10",
 }
 
 
-def plain(args: argparse.Namespace) -> float:
+def plain(precision: str, args: argparse.Namespace) -> float:
     """Words per second of the plain loop."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "MKL_NUM_THREADS": str(args.threads)}
-    sizes = [args.units, args.layers, args.sequences, args.words, args.updates, args.dropout]
+    sizes = [args.units, args.layers, args.sequences, args.words, args.updates, args.dropout, precision]
     command = [sys.executable, str(HERE / "plain_lstm.py"), args.data, *map(str, sizes)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -89,11 +95,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures of all rounds")
     args = parser.parse_args()
-    results: dict[str, list[float]] = {name: [] for name in (PLAIN, *MODELS)}
+    # For the plain loop as well: recipes train with it.
+    os.environ.update(KEEP_MEMORY)
+    results: dict[str, list[float]] = {name: [] for name in (PLAIN, PLAIN_ROUNDED, *MODELS)}
     with tqdm(total=args.rounds * len(results), unit="run", disable=None) as bar:
         for _ in range(args.rounds):
             for name, speeds in results.items():
-                speeds.append(plain(args) if name == PLAIN else ours(MODELS[name], args))
+                if name in MODELS:
+                    speeds.append(ours(MODELS[name], args))
+                else:
+                    speeds.append(plain("highest" if name == PLAIN else "medium", args))
                 bar.update()
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")

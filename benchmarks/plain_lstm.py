@@ -1,9 +1,10 @@
 """A language model as one would write it in PyTorch alone: nn.LSTM, nn.Linear and a loop; prints its words/s as JSON.
 
-python plain_lstm.py DATA_BIN UNITS LAYERS STREAMS WORDS UPDATES DROPOUT
+python plain_lstm.py DATA_BIN UNITS LAYERS STREAMS WORDS UPDATES DROPOUT PRECISION
 
 It reads the text as ``--task truncated_bptt_lm`` does: STREAMS parallel streams in pieces of WORDS words, the state
-carried on and detached. Adam, clipping by norm, dropout between the layers, two tables.
+carried on and detached. Adam, clipping by norm, dropout between the layers, two tables. PRECISION is torch's name for
+that of products of float32 matrices: highest, or medium for bfloat16.
 """
 
 import json
@@ -39,6 +40,7 @@ class Model(nn.Module):
 def main() -> None:
     """Train for the updates."""
     data, (units, layers, streams, words, updates), dropout = sys.argv[1], map(int, sys.argv[2:7]), float(sys.argv[7])
+    torch.set_float32_matmul_precision(sys.argv[8])
     torch.manual_seed(1)
     dictionary = Dictionary.load(f"{data}/dict.txt")
     sentences = data_utils.load_indexed_dataset(f"{data}/train", dictionary)

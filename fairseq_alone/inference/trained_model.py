@@ -270,6 +270,7 @@ def _training_only() -> set[str]:
     from fairseq_alone.models.family_flags import tensor_settings
 
     names = {"embedding_init", "corpus_lines", "embedding_bits_after", "hierarchical_vectors", "candidates"}
+    names.add("matmul_precision")
     names |= {"encoder_embed_path", "decoder_embed_path", "load_alignments"}
     for family in _families():
         flags = vars(family.flags())

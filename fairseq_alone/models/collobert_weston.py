@@ -13,6 +13,7 @@ from fairseq_alone.corpus.windows import Predicted, WindowKind
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_bits import add_bits_args
 from fairseq_alone.models.embedding_family import DECODER_STREAM
+from fairseq_alone.models.matmul_precision import add_matmul_precision_args
 from fairseq_alone.models.starting import add_starting_args
 from fairseq_alone.models.word_vector_model import WordVectorModel, fill_in_missing, require_sizes
 from fairseq_alone.modules.embedding import Embedding
@@ -93,6 +94,7 @@ class CollobertWeston(WordVectorModel):
         # fmt: on
         add_starting_args(parser)
         add_bits_args(parser)
+        add_matmul_precision_args(parser)
         cls.family.add_args(parser)
 
     @classmethod

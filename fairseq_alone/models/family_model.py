@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 
 from fairseq_alone.models.embedding_bits import add_bits_args
 from fairseq_alone.models.embedding_family import EmbeddingFamily
+from fairseq_alone.models.matmul_precision import add_matmul_precision_args
 from fairseq_alone.models.output_layers import add_output_layer_args
 from fairseq_alone.models.pretrained import FromPretrained
 from fairseq_alone.models.scriptable_copy import ScriptableCopy
@@ -27,6 +28,7 @@ class FamilyModel(FromPretrained, ScriptableCopy, TiedStateDict, UnnormalizedSco
         add_tying_args(parser)
         add_starting_args(parser)
         add_bits_args(parser)
+        add_matmul_precision_args(parser)
         cls.add_unnormalized_args(parser)
         cls.family.add_args(parser)
         add_output_layer_args(parser, cls.family)

@@ -7,6 +7,7 @@ import sys
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.display import Display
+from fairseq_alone.recipes.fairseq_command import KEEP_MEMORY
 from fairseq_alone.recipes.interruption import explained
 from fairseq_alone.recipes.processes import Job, run_jobs
 from fairseq_alone.recipes.progress import Progress
@@ -65,7 +66,7 @@ class _RunningTraining:
         plan = self.plan
         if plan.first_rank > 0:
             # The first machine has the log.
-            return [Job(command, self._on_line_elsewhere) for command in plan.commands]
+            return [Job(command, self._on_line_elsewhere, environment=KEEP_MEMORY) for command in plan.commands]
         lock = stack.enter_context(plan.run.started(plan.settings, plan.command))
         # Not --log-file: fairseq opens that file once more at every epoch, and then writes each line again and again.
         log = stack.enter_context(plan.run.log.open("a", encoding="utf-8", buffering=1))
@@ -81,7 +82,7 @@ class _RunningTraining:
             if display:
                 display.changed(self.progress, validated)
 
-        return [Job(command, on_line, (lock,)) for command in plan.commands]
+        return [Job(command, on_line, (lock,), KEEP_MEMORY) for command in plan.commands]
 
     def _on_line_elsewhere(self, line: str) -> None:
         self.last_lines.append(line)

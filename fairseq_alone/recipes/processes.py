@@ -6,8 +6,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 _POLL_SECONDS = 0.2
@@ -22,11 +22,13 @@ class Job:
         command: its words.
         on_line: gets each line that it prints to either stream, with its ending.
         keep_open: files that it, too, keeps open, for a lock that lasts as long as it lives.
+        environment: variables that it gets where the user has not set them.
     """
 
     command: list[str]
     on_line: Callable[[str], None]
     keep_open: tuple = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_jobs(jobs: list[Job]) -> int:
@@ -44,6 +46,7 @@ def run_jobs(jobs: list[Job]) -> int:
             process = stack.enter_context(
                 stopped_at_the_end(
                     job.command,
+                    job.environment,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     pass_fds=[file.fileno() for file in job.keep_open],
@@ -102,11 +105,19 @@ def _drain(selector: selectors.BaseSelector) -> None:
 
 
 @contextlib.contextmanager
-def stopped_at_the_end(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
-    """Start a command, whatever ends the block ends it and all of its children."""
+def stopped_at_the_end(
+    command: list[str], defaults: Mapping[str, str] | None = None, **options: Any
+) -> Iterator[subprocess.Popen]:
+    """Start a command; whatever ends the block ends it and all of its children.
+
+    Args:
+        command: its words.
+        defaults: variables of its environment that the user may have set otherwise.
+        options: of ``subprocess.Popen``.
+    """
     # Lines come when they are printed. A session of its own: Ctrl-C reaches this process only, which then stops all of
     # the session.
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    environment = {**(defaults or {}), **os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment, **options)
     try:
         yield process

@@ -20,6 +20,7 @@ SEAMS = (
     "object_broadcast",
     "numpy_names",
     "once_per_update",
+    "matmul_precision",
     "moving_average",
     "tied_tensors",
     "amp",

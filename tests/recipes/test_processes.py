@@ -36,6 +36,15 @@ def test_bytes_that_are_no_text_are_no_trouble():
     assert lines == ["\ufffd\n"]
 
 
+def test_variables_hold_where_the_user_has_not_set_them(monkeypatch):
+    monkeypatch.setenv("BY_USER", "user")
+    lines = []
+    variables = {"BY_USER": "recipe", "BY_RECIPE": "recipe"}
+    job = Job(["bash", "-c", "echo $BY_USER $BY_RECIPE"], lines.append, environment=variables)
+    assert run_jobs([job]) == 0
+    assert lines == ["user recipe\n"]
+
+
 def test_the_first_failure_is_the_status_and_its_last_words_are_heard():
     lines = []
     assert run_jobs([job("exec sleep 50"), job("echo dying; exit 3", lines)]) == 3
