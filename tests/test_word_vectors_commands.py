@@ -13,7 +13,7 @@ from fairseq_alone.checkpoints import load_checkpoint
 pytestmark = pytest.mark.slow
 
 SKIP_GRAM = ("--arch", "skip_gram", "--criterion", "negative_sampling", "--negative-row-samples", 8)
-SKIP_GRAM += ("--window-subsample", 0.02)
+SKIP_GRAM += ("--window-subsample", 0.02, "--rows-rule", "sgd")
 CBOW_ALONE = ("--arch", "cbow_alone", "--alone-inter-dim", 12, *SKIP_GRAM[2:])
 CW = ("--arch", "cw", "--criterion", "window_ranking", "--cw-hidden-dim", 8)
 NNLM = ("--arch", "nnlm", "--criterion", "cross_entropy", "--tie-embeddings", "decoder")

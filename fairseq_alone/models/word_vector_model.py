@@ -104,7 +104,10 @@ class WordVectorModel(EmbeddingFamilyLanguageModel):
         self.windows = self.kind_of_windows(args.window)
         # Elsewhere than in fairseq-train no optimizer is known; a dense gradient is right for each. fairseq's half
         # precision copies gradients as dense ones.
-        by_rows = getattr(args, "optimizer", None) == "adam_rows" and not getattr(args, "fp16", False)
+        half = getattr(args, "fp16", False)
+        if half and getattr(args, "rows_rule", None) == "sgd":
+            raise UserError("--rows-rule sgd does not work with --fp16, where no optimizer goes by rows")
+        by_rows = getattr(args, "optimizer", None) == "adam_rows" and not half
         for module in self.modules():
             if isinstance(module, TableEmbedding):
                 module.weight.param_group = BY_ROWS  # type: ignore[attr-defined]

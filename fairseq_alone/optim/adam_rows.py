@@ -1,4 +1,4 @@
-"""``--optimizer adam_rows``: Adam, and row-wise Adagrad for tables of words, of which a batch touches few rows."""
+"""``--optimizer adam_rows``: Adam, and a rule by rows for tables of words, of which a batch touches few rows."""
 
 import contextlib
 import logging
@@ -19,13 +19,23 @@ from fairseq_alone.optim.row_adagrad import RowAdagrad
 #: What is updated by rows has this value of ``param_group``, the attribute by which fairseq tells kinds of parameters.
 BY_ROWS = "by_rows"
 
+#: What moves the rows of tables.
+RULES = ("adagrad", "sgd")
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class AdamRowsConfig(FairseqAdamConfig):
-    """Adam's flags, and the rate of rows."""
+    """Adam's flags, and those of rows."""
 
+    rows_rule: str = field(
+        default="adagrad",
+        metadata={
+            "help": "what moves the rows of tables: adagrad, with one rate for each row; or sgd on the sum of the "
+            "losses of an update, as word2vec's, for which --lr 0.025 is usual"
+        },
+    )
     rows_lr_scale: float = field(
         default=1.0, metadata={"help": "learning rate of the rows of tables in units of --lr, which is Adam's"}
     )
@@ -33,7 +43,12 @@ class AdamRowsConfig(FairseqAdamConfig):
 
 @register_optimizer("adam_rows", dataclass=AdamRowsConfig)
 class FairseqAdamRows(FairseqOptimizer):
-    """fairseq's Adam, and :class:`~fairseq_alone.optim.row_adagrad.RowAdagrad` for tables.
+    r"""fairseq's Adam, and for tables :class:`~fairseq_alone.optim.row_adagrad.RowAdagrad` or SGD.
+
+    SGD is that of word2vec (Mikolov et al., 2013), :math:`w \leftarrow w - \eta \sum_i \partial \ell_i / \partial w`
+    over all words i of an update, on whatever workers. Of the mean over words, which fairseq steps by, a rare row would
+    see next to nothing. Where noise words are shared, few and large gradients are most of what Adagrad divides by, and
+    the many small ones of the text count little; SGD adds them up.
 
     Gradients of look-ups are sparse with it, so an update costs by the words of a batch and not by the vocabulary. A
     model without a table is trained by Adam alone. Several processes exchange the rows that they have touched.
@@ -48,6 +63,8 @@ class FairseqAdamRows(FairseqOptimizer):
 
     def __init__(self, cfg: AdamRowsConfig, params: Iterable[nn.Parameter]):
         super().__init__(cfg)
+        if cfg.rows_rule not in RULES:
+            raise UserError(f"--rows-rule must be {' or '.join(RULES)}, got '{cfg.rows_rule}'")
         if not 0.0 < cfg.rows_lr_scale < float("inf"):
             raise UserError(f"--rows-lr-scale must be a positive number, got {cfg.rows_lr_scale}")
         self._tables: list[nn.Parameter] = []
@@ -55,10 +72,13 @@ class FairseqAdamRows(FairseqOptimizer):
         for parameter in params:
             by_rows = getattr(parameter, "param_group", None) == BY_ROWS
             (self._tables if by_rows else others).append(parameter)
-        logger.info(f"row-wise Adagrad for {len(self._tables)} tables, Adam for {len(others)} other tensors")
+        logger.info(f"{cfg.rows_rule} by rows for {len(self._tables)} tables, Adam for {len(others)} other tensors")
         # As groups, since there may be no parameter of one kind.
         self._adam = FairseqAdam(cfg, [{"params": others}])
-        rows = RowAdagrad([{"params": self._tables}], lr=0.0)
+        by_rule: dict[str, Any] = {"adagrad": RowAdagrad, "sgd": torch.optim.SGD}
+        rows = by_rule[cfg.rows_rule]([{"params": self._tables}], lr=0.0)
+        # What fairseq divides the sum of the losses of an update by.
+        self._divisor = 1.0
         self._optimizer = JoinedOptimizers(self._adam.optimizer, rows)
         self.set_lr(self.get_lr())
 
@@ -72,8 +92,27 @@ class FairseqAdamRows(FairseqOptimizer):
         adam, rows = self.optimizer.param_groups
         adam["lr"], rows["lr"] = lr, lr * self.cfg.rows_lr_scale
 
+    def step(self, closure: Any = None, scale: float = 1.0, groups: Any = None) -> None:
+        """Update all parameters; see fairseq's own."""
+        if self.cfg.rows_rule == "sgd":
+            # After clipping, so that its limit is in units of the mean as everywhere.
+            for table in self._tables:
+                if table.grad is not None:
+                    _values(table.grad).mul_(self._divisor)
+        super().step(closure, scale, groups)
+
     def load_state_dict(self, state_dict: dict, optimizer_overrides: dict | None = None) -> None:
-        """Load a state. ``--optimizer-overrides`` are Adam's; ``--rows-lr-scale`` holds as it is given now."""
+        """Load a state. ``--optimizer-overrides`` are Adam's; ``--rows-lr-scale`` holds as it is given now.
+
+        Raises:
+            UserError: it is of another ``--rows-rule``.
+        """
+        # Adagrad's group has the rate alone.
+        known, own = (len(found["param_groups"][1]) for found in (state_dict, self.optimizer.state_dict()))
+        if known != own:
+            raise UserError(
+                f"--rows-rule {self.cfg.rows_rule} does not go on with the checkpoint, which has another one"
+            )
         self.optimizer.load_state_dict(state_dict)
         self.optimizer.param_groups[0].update(optimizer_overrides or {})
         self.set_lr(self.get_lr())
@@ -97,6 +136,9 @@ class FairseqAdamRows(FairseqOptimizer):
         """Multiply gradients by a constant; fairseq's own way leaves sparse ones as they are."""
         for value in self._gradients():
             value.mul_(c)
+        # The gradients are means over the workers already, and c is their number divided by that of all words.
+        workers = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        self._divisor = workers / float(c)
 
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Any = None) -> Tensor:
         """Clip the norm of all gradients together, those of rows among them."""
@@ -114,8 +156,11 @@ class FairseqAdamRows(FairseqOptimizer):
 
     def _gradients(self) -> list[Tensor]:
         """The values of all gradients; those of sparse ones are in place, too."""
-        found = [parameter.grad for parameter in self.params if parameter.grad is not None]
-        return [gradient._values() if gradient.is_sparse else gradient for gradient in found]
+        return [_values(parameter.grad) for parameter in self.params if parameter.grad is not None]
+
+
+def _values(gradient: Tensor) -> Tensor:
+    return gradient._values() if gradient.is_sparse else gradient
 
 
 @contextlib.contextmanager

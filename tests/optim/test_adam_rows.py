@@ -56,6 +56,33 @@ def test_two_steps_by_hand(sparse):
     torch.testing.assert_close(vector.detach(), torch.full((3,), 0.8), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+def test_sgd_steps_by_the_sum_of_the_losses(sparse, clip):
+    """Twice, with a mean over 8 words and one over 3, which fairseq divides by."""
+    table, vector = tensors()
+    made = optimizer(table, vector, rows_rule="sgd", rows_lr_scale=2.0)
+    expected, dense = torch.ones(6, 2), gradient(sparse=False)
+    for words in (8, 3):
+        table.grad, vector.grad = gradient(sparse), torch.ones(3)
+        made.all_reduce_grads(torch.nn.Module())
+        made.multiply_grads(1 / words)
+        norm = float(made.clip_grad_norm(clip))
+        made.step()
+        share = min(1.0, clip / norm) if clip else 1.0
+        expected -= 0.2 * share * dense
+    torch.testing.assert_close(table.detach(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_state_of_another_rule_and_an_unknown_rule_are_refused():
+    for one, other in (("sgd", "adagrad"), ("adagrad", "sgd")):
+        made = optimizer(*tensors(), rows_rule=one)
+        with pytest.raises(UserError, match=f"--rows-rule {other} does not go on"):
+            optimizer(*tensors(), rows_rule=other).load_state_dict(made.state_dict())
+    with pytest.raises(UserError, match="--rows-rule must be adagrad or sgd, got 'adam'"):
+        optimizer(*tensors(), rows_rule="adam")
+
+
 def test_constants_and_clipping_reach_sparse_gradients():
     table, vector = tensors()
     made = optimizer(table, vector)
