@@ -30,8 +30,8 @@ from fairseq_alone.text_files import write_json
 PAIRS = {"SimLex-999": "EN-SIMLEX-999.txt", "WordSim-353": "EN-WS-353-ALL.txt", "RG-65": "EN-RG-65.txt"}
 #: Architectures of this package, and their flags. ALONE's network takes a smaller learning rate than rows do.
 OURS = {
-    "skip_gram": "--arch skip_gram --lr 0.05",
-    "cbow": "--arch cbow --lr 0.05",
+    "skip_gram": "--arch skip_gram --rows-rule sgd --lr 0.025",
+    "cbow": "--arch cbow --rows-rule sgd --lr 0.1",
     "skip_gram_alone_quarter": "--arch skip_gram_alone --alone-filter real --alone-share 0.25 --lr 0.002",
     "skip_gram_alone_tenth": "--arch skip_gram_alone --alone-filter real --alone-share 0.1 --lr 0.002",
 }

@@ -52,7 +52,8 @@ def read_run(path: str) -> dict:
         the model needs as a file of each type, see
         :func:`~fairseq_alone.cli.product_bytes.product_bytes`), ``best_valid_ppl``, ``last_valid_ppl`` (None without
         validation), ``updates``, ``train_seconds``, and from scores.json ``BLEU``, ``chrF``, ``examples`` and, for a
-        language model, ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``.
+        language model, ``language_model``, which has ``{"perplexity": ..., "tokens": ...}`` for ``valid`` and ``test``,
+        and for word vectors ``word_vectors``, a row of ``similarity`` for the input, and one for the output.
 
     Raises:
         UserError: there is no run, or a file of it is unreadable.
@@ -74,6 +75,7 @@ def _facts(run: TrainedRun) -> dict:
         "chrF": scores.get("chrF"),
         "examples": scores.get("examples"),
         "language_model": scores.get("language_model"),
+        "word_vectors": scores.get("word_vectors"),
     }
 
 
@@ -137,14 +139,32 @@ _LEFT_ALIGNED = 3  # the names; numbers stand on the right
 
 
 def _columns(results: list[dict]) -> dict:
-    """The columns that apply: translations have BLEU and chrF, language models the perplexity of whole texts."""
+    """The columns that apply: translations have BLEU and chrF, language models the perplexity of whole texts, and word
+    vectors Spearman's rho on each set of pairs that all of them were measured on.
+    """
     language_models = [result["language_model"] is not None for result in results]
     columns = dict(_COLUMNS)
+    if all(result["word_vectors"] is not None for result in results):
+        for name in ("valid ppl best / last", "ppl of valid / test", "BLEU", "chrF"):
+            del columns[name]
+        sets = [[one["name"] for one in result["word_vectors"][0]["pairs"]] for result in results]
+        shared = [name for name in sets[0] if all(name in names for names in sets)]
+        return columns | {f"{name} input / output": _rho_column(name) for name in shared}
     if not any(language_models):
         del columns["ppl of valid / test"]
     if all(language_models):
         del columns["BLEU"], columns["chrF"]
     return columns
+
+
+def _rho_column(name: str) -> Callable[[dict], str]:
+    """Spearman's rho of the input vectors and, where there are others, of the output's."""
+
+    def column(result: dict) -> str:
+        pairs = [one for row in result["word_vectors"] for one in row["pairs"] if one["name"] == name]
+        return " / ".join("-" if one["rho"] is None else f"{one['rho']:.3f}" for one in pairs)
+
+    return column
 
 
 def comparison_table(results: list[dict]) -> str:

@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     headlines.add_argument("--json", action="store_true", default=None, help="print JSON instead of the table")
     language_model = parser.add_argument_group("language_model")
     language_model.add_argument("--context", metavar="N", help="words between two cuts of the text; default: 2000")
+    word_vectors = parser.add_argument_group("word_vectors")
+    word_vectors.add_argument("--pairs", nargs="+", metavar="FILE", help="scored pairs, a line 'WORD WORD SCORE'")
     take_flags_after_dashes(parser)
 
 

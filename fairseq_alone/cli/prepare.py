@@ -2,6 +2,8 @@
 
 import argparse
 
+from fairseq_alone.recipes.presets import RECIPES
+
 _EPILOG = """\
 CORPUS, by recipe:
   translation      a folder with train.en train.de valid.en ... test.de; or two parallel files, text.en text.de, from
@@ -9,6 +11,7 @@ CORPUS, by recipe:
   headlines        a folder with train, valid and test as train.tsv (SENTENCE<tab>HEADLINE), as train.source and
                    train.title, or as the NAMAS scripts write Gigaword
   language_model   a folder with train.txt, valid.txt and test.txt, words separated by spaces
+  word_vectors     a file of text, or a folder with train.txt, words separated by spaces
 
 Presets: translation small, demo, wmt16; headlines small, gigaword; small unless given. A file of your own presets
 has the form of those in fairseq_alone/recipes/presets/, and is copied to WORK/presets.toml, where train finds it.
@@ -22,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("work", metavar="WORK", help="folder for the outcome; it holds one set of settings")
     parser.add_argument("corpus", nargs="*", metavar="CORPUS", help="the text; see below")
-    parser.add_argument(
-        "--recipe", choices=("translation", "headlines", "language_model"), default="translation", help="translation"
-    )
+    parser.add_argument("--recipe", choices=RECIPES, default="translation", help="translation")
     parser.add_argument("--preset", metavar="NAME", help="sizes; see below; default: small")
     parser.add_argument("--presets", metavar="FILE.toml", help="your own presets")
     parser.add_argument("--merges", metavar="N", help="merges of subword-nmt, or pieces of SentencePiece")
@@ -45,9 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     headlines.add_argument("--keep-case", action="store_true", default=None, help="do not lower-case the text")
     headlines.add_argument("--duc", metavar="DIR", help="DUC 2004 task 1, in place of the test set of CORPUS")
-    language_model = parser.add_argument_group("language_model")
+    language_model = parser.add_argument_group("language_model, word_vectors")
     language_model.add_argument(
-        "--min-count", metavar="N", help="words that occur less often in train.txt become <unk>; default: 1, none do"
+        "--min-count",
+        metavar="N",
+        help="words that occur less often in train.txt become <unk>; default: 1, none do, and 5 for word vectors",
     )
     parser.add_argument("--dry-run", action="store_true", help="check the names and print the settings; do nothing")
 

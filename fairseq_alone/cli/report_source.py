@@ -34,11 +34,13 @@ def read_report_source(path: str) -> ReportSource:
     Raises:
         UserError: it is none of them, or damaged.
     """
+    from fairseq_alone.inference.run_source import is_run, word_vectors_checkpoint
+
+    path = word_vectors_checkpoint(path) or path
     if not os.path.isdir(path) and not _is_compact(path):
         return _of_checkpoint(path)
     from fairseq_alone.inference.manifest import MODEL
     from fairseq_alone.inference.opening import open_model
-    from fairseq_alone.inference.run_source import is_run
     from fairseq_alone.modules.compact_file import compact_bytes
 
     # Of a run this averages the last checkpoints, unless it was done.

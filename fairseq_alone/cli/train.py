@@ -25,14 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = textwrap.dedent(_EPILOG)
     add_work_and_run(parser)
-    parser.add_argument("--preset", metavar="NAME", help="of a language model: small, medium or large; default: small")
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="of a language model: small, medium or large; of word vectors: small or large; small",
+    )
+    parser.add_argument(
+        "--model", metavar="NAME", help="of word vectors: skip_gram, cbow, nnlm or cw; default: skip_gram"
+    )
     parser.add_argument(
         "--embedding",
         metavar="KIND",
         help="conventional (a table), factorized, alone_share, codes, tensor_product, differentiated, "
         "char_cnn, or "
-        "ALONE as published: alone_binary, alone_real, for a language model alone; default: conventional, or "
-        "alone_share where --share is given to a translation model",
+        "ALONE as published: alone_binary, alone_real, for language models and word vectors alone; default: "
+        "conventional, or alone_share where --share is given to a translation model",
     )
     parser.add_argument(
         "--share",
@@ -44,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start",
         metavar="WHAT",
         help="what the embedding begins with: random values, vectors learned from the training data (corpus), or a "
-        "FILE of word vectors; default: corpus, but random for char_cnn, differentiated, ALONE as published, and all "
-        "language models",
+        "FILE of word vectors; default: corpus, but random for char_cnn, differentiated, ALONE as published, "
+        "language models and word vectors",
     )
     parser.add_argument("--inter-dim", metavar="N", help="D_inter of ALONE as published")
     parser.add_argument("--factorized-dim", metavar="D", help="of factorized; default: as large as ALONE")
@@ -78,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-epoch", metavar="N", help="stop after so many epochs, 0 = no limit")
     parser.add_argument(
-        "--max-update", metavar="N", help="stop after so many updates, 0 = no limit; not for a language model"
+        "--max-update", metavar="N", help="stop after so many updates, 0 = no limit; of translation and headlines"
     )
     parser.add_argument("--seed", metavar="N", default="1", help="of the initial weights and the order of batches; 1")
     parser.add_argument(

@@ -16,7 +16,7 @@ from fairseq_alone.recipes.decode import choose_checkpoints
 from fairseq_alone.recipes.run_folder import RunFolder
 from fairseq_alone.recipes.tools import tool
 from fairseq_alone.recipes.values import positive
-from fairseq_alone.recipes.work_folder import WorkFolder, open_work
+from fairseq_alone.recipes.work_folder import WORD_VECTORS, WorkFolder, open_work
 
 
 def is_run(path: str) -> bool:
@@ -38,11 +38,24 @@ def read_run(path: str) -> TrainedModel:
         others = ", ".join(sorted(other.name for other in run.path.parent.iterdir())) or "none"
         raise UserError(f"{path}: there is no such run; {run.path.parent} has {others}")
     run.require_trained()
+    if work.recipe == WORD_VECTORS:
+        raise UserError(
+            f"{path} has word vectors, and no model of text: fairseq-alone vectors writes them, evaluate measures them"
+        )
     if work.recipe == "language_model":
         checkpoint, scores = _best(run), _scores(run)
     else:
         checkpoint, scores = _averaged(work, run)
     return _read(work, checkpoint, scores)
+
+
+def word_vectors_checkpoint(path: str) -> str | None:
+    """The last checkpoint of a run of the recipe for word vectors; None for any other path."""
+    if not is_run(path):
+        return None
+    folder = Path(path).resolve()
+    work = open_work(folder.parent.parent)
+    return str(RunFolder(work.path, folder.name).last_checkpoint) if work.recipe == WORD_VECTORS else None
 
 
 def work_of(checkpoint: str) -> WorkFolder | None:

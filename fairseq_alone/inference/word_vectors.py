@@ -17,6 +17,7 @@ from fairseq_alone.corpus.vector_file import NamedVectors
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.checkpoint_source import KINDS, data_of
 from fairseq_alone.inference.opening import Given, open_model
+from fairseq_alone.inference.run_source import word_vectors_checkpoint
 from fairseq_alone.inference.text_pipeline import TextPipeline
 from fairseq_alone.inference.trained_model import TextSettings
 from fairseq_alone.units import SPACE, split_characters
@@ -118,6 +119,7 @@ def model_vectors(path: str, embedding: str, given: Given) -> ModelVectors:
 
 
 def _opened(path: str, given: Given) -> tuple[Any, Dictionary | None, Dictionary | None, TextSettings]:
+    path = word_vectors_checkpoint(path) or path
     task = _task_of(path)
     if task is None or _name(task) in _KNOWN_TASKS:
         trained = open_model(path, given)

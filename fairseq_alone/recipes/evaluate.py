@@ -15,11 +15,14 @@ from fairseq_alone.recipes.tools import tool
 from fairseq_alone.recipes.values import decimal, positive
 from fairseq_alone.recipes.work_folder import WorkFolder, open_work
 
+_DECODING = ("average", "beam", "lenpen", "sentences")
+
 # What each recipe does not know.
 _UNKNOWN = {
-    "translation": ("context", "lengths", "bytes", "json"),
-    "headlines": ("average", "beam", "lenpen", "sentences", "context"),
-    "language_model": ("average", "beam", "lenpen", "sentences", "lengths", "bytes", "json"),
+    "translation": ("context", "lengths", "bytes", "json", "pairs"),
+    "headlines": ("average", "beam", "lenpen", "sentences", "context", "pairs"),
+    "language_model": (*_DECODING, "lengths", "bytes", "json", "pairs"),
+    "word_vectors": (*_DECODING, "lengths", "bytes", "json", "context"),
 }
 
 
@@ -39,6 +42,7 @@ class EvaluateOptions:
     bytes: str | None = None
     json: bool | None = None
     context: str | None = None
+    pairs: list[str] | None = None
     cpu: bool = False
     flags: tuple[str, ...] = ()
 
@@ -69,6 +73,8 @@ def evaluate(work: Path | str, name: str, options: EvaluateOptions) -> None:
         from fairseq_alone.recipes.evaluate_headlines import evaluate_headlines as score
     elif folder.recipe == "language_model":
         from fairseq_alone.recipes.evaluate_language_model import evaluate_language_model as score
+    elif folder.recipe == "word_vectors":
+        from fairseq_alone.recipes.evaluate_word_vectors import evaluate_word_vectors as score
     else:
         score = _evaluate_translation
     with explained(lambda: f"{run.path} has no new scores; the same command begins anew."):

@@ -43,6 +43,9 @@ TRAINING = {
     "translation": _TRANSLATION,
     "headlines": _HEADLINES,
     "language_model": _FOLDER | _BY_PRESET | _chosen_by(_CHOICES),
+    "word_vectors": _FOLDER
+    | _chosen_by(_CHOICES | {"--arch": "--model and --embedding", "-a": "--model and --embedding"})
+    | dict.fromkeys(("--max-tokens", "--update-freq"), "is fixed by the preset"),
 }
 GENERATING_HEADLINES = _GENERATING | _chosen_by(
     {"--desired-length": "--lengths", "--beam": "--beam", "--nbest": "--beam"}

@@ -7,7 +7,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch, divide
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.training import Training, bits_flags, char_cnn_size, is_zero, no_effect, start_of
+from fairseq_alone.recipes.training import Training, bits_flags, embedding_size, is_zero, no_effect, start_of
 from fairseq_alone.recipes.values import decimal, one_of, positive, whole
 from fairseq_alone.recipes.work_folder import WorkFolder
 from fairseq_alone.recipes.workers import Workers
@@ -34,21 +34,10 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
     work.require("data-bin", "clean/counts")
     embedding = one_of("--embedding", options.embedding or "conventional", _EMBEDDINGS)
     tie = one_of("--tie", options.tie or "none", ("none", "decoder"))
-    inter_dim = positive("--inter-dim", options.inter_dim or preset["inter_dim"])
-    factorized_dim = positive("--factorized-dim", options.factorized_dim or preset["factorized_dim"])
     epochs = positive("--max-epoch", options.max_epoch if options.max_epoch is not None else preset["max_epoch"])
-    share = decimal("--share", options.share if options.share is not None else "0.5")
     weight = decimal("--augmented-loss", options.augmented_loss)
     temperature = decimal("--temperature", options.temperature if options.temperature is not None else "10")
-    size = {
-        "conventional": [],
-        "factorized": ["--factorized-dim", str(factorized_dim)],
-        "alone": ["--alone-filter", "real", "--alone-inter-dim", str(inter_dim)],
-        "alone_share": ["--alone-share", share],
-        "codes": ["--codes-share", share],
-        "differentiated": ["--differentiated-share", share],
-        "char_cnn": char_cnn_size(options.share)[0],
-    }[embedding]
+    size = embedding_size(embedding, options, preset["inter_dim"], preset["factorized_dim"])
     start, start_settings = start_of(options)
     bits = bits_flags(options.bits)
     output, criterion = _output_and_loss(options, weight, temperature)

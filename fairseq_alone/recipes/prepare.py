@@ -46,6 +46,8 @@ def plan_preparation(recipe: str, work: Path, options: PrepareOptions) -> Prepar
         from fairseq_alone.recipes.prepare_headlines import prepare_headlines as plan
     elif recipe == "language_model":
         from fairseq_alone.recipes.prepare_language_model import prepare_language_model as plan
+    elif recipe == "word_vectors":
+        from fairseq_alone.recipes.prepare_word_vectors import prepare_word_vectors as plan
     else:
         from fairseq_alone.recipes.prepare_translation import prepare_translation as plan
     options.require_known(recipe)

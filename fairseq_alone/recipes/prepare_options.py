@@ -10,13 +10,23 @@ from fairseq_alone.recipes.values import positive
 from fairseq_alone.recipes.workers import usable_cores
 
 # What each recipe does not know.
+_NO_PAIRS = (
+    "preset",
+    "units",
+    "keep_case",
+    "duc",
+    "subwords",
+    "source_lang",
+    "target_lang",
+    "merges",
+    "hold_out",
+    "mirror",
+)
 _UNKNOWN = {
     "translation": ("units", "keep_case", "duc", "min_count"),
     "headlines": ("subwords", "source_lang", "target_lang", "hold_out", "mirror", "min_count"),
-    "language_model": (
-        *("preset", "units", "keep_case", "duc", "subwords", "source_lang", "target_lang", "merges", "hold_out"),
-        "mirror",
-    ),
+    "language_model": _NO_PAIRS,
+    "word_vectors": _NO_PAIRS,
 }
 
 

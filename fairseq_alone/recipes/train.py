@@ -11,12 +11,14 @@ from fairseq_alone.recipes.language_model_training import language_model_trainin
 from fairseq_alone.recipes.run_folder import RunFolder
 from fairseq_alone.recipes.train_options import TrainOptions
 from fairseq_alone.recipes.translation_training import translation_training
+from fairseq_alone.recipes.word_vectors_training import word_vectors_training
 from fairseq_alone.recipes.work_folder import open_work
 
 _TRAININGS = {
     "translation": translation_training,
     "headlines": translation_training,
     "language_model": language_model_training,
+    "word_vectors": word_vectors_training,
 }
 
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass, fields
 from fairseq_alone.errors import UserError
 
 _LANGUAGE_MODELS = ("carry_state", "output_layer", "loss")
+_TRANSLATION = ("effective_tokens", "max_tokens", "max_update", "length", "absolute", "fp16")
 
 # What each recipe does not know.
 _UNKNOWN = {
-    "translation": ("temperature", "length", "absolute", *_LANGUAGE_MODELS),
-    "headlines": ("temperature", *_LANGUAGE_MODELS),
-    "language_model": ("effective_tokens", "max_tokens", "max_update", "length", "absolute", "fp16"),
+    "translation": ("model", "temperature", "length", "absolute", *_LANGUAGE_MODELS),
+    "headlines": ("model", "temperature", *_LANGUAGE_MODELS),
+    "language_model": ("model", *_TRANSLATION),
+    "word_vectors": ("temperature", "bits", *_TRANSLATION, *_LANGUAGE_MODELS),
 }
 
 
@@ -24,6 +26,7 @@ class TrainOptions:
     """
 
     preset: str | None = None
+    model: str | None = None
     embedding: str | None = None
     start: str | None = None
     tie: str | None = None

@@ -10,7 +10,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes.batch import Batch
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.train_options import TrainOptions
-from fairseq_alone.recipes.values import decimal, one_of
+from fairseq_alone.recipes.values import decimal, one_of, positive
 from fairseq_alone.recipes.workers import Workers
 
 
@@ -64,6 +64,32 @@ def bits_flags(bits: str | None) -> list[str]:
     """Flags for ``--bits``: none for 32 or None. UserError: it is neither 32 nor 8 nor 4."""
     bits = one_of("--bits", bits or "32", ("32", "8", "4"))
     return [] if bits == "32" else ["--embedding-bits", bits]
+
+
+def embedding_size(embedding: str, options: TrainOptions, inter_dim: int, factorized_dim: int) -> list[str]:
+    """Flags of an embedding's size, for models with one embedding or two alike.
+
+    Args:
+        embedding: its kind, a word of ``--embedding``.
+        options: what the user chose.
+        inter_dim, factorized_dim: the preset's.
+
+    Raises:
+        UserError: a size is no number.
+    """
+    inter_dim = positive("--inter-dim", options.inter_dim or inter_dim)
+    factorized_dim = positive("--factorized-dim", options.factorized_dim or factorized_dim)
+    share = decimal("--share", options.share if options.share is not None else "0.5")
+    return {
+        "conventional": [],
+        "factorized": ["--factorized-dim", str(factorized_dim)],
+        "alone": ["--alone-filter", "real", "--alone-inter-dim", str(inter_dim)],
+        "alone_share": ["--alone-share", share],
+        "codes": ["--codes-share", share],
+        "tensor_product": ["--tensor-share", share],
+        "differentiated": ["--differentiated-share", share],
+        "char_cnn": char_cnn_size(options.share)[0],
+    }[embedding]
 
 
 def char_cnn_size(share: str | None) -> tuple[list[str], list[str]]:

@@ -12,6 +12,9 @@ from fairseq_alone.files import replaced_on_success
 from fairseq_alone.recipes.presets import OWN_PRESETS, Preset, read_preset
 
 _SETTINGS = "prepare.settings"
+
+#: The recipe that its folders name in their settings, as RECIPE.
+WORD_VECTORS = "word_vectors"
 _LOCK = ".prepare.lock"
 
 
@@ -30,6 +33,9 @@ class WorkFolder:
     @property
     def recipe(self) -> str:
         """The recipe that it was prepared with."""
+        if "RECIPE" in self.settings:
+            return self.settings["RECIPE"]
+        # Recipes of before are told by what they alone have.
         if "SUBWORDS" in self.settings:
             return "translation"
         return "headlines" if "TARGET_UNITS" in self.settings else "language_model"

@@ -10,7 +10,7 @@ from pathlib import Path
 from fairseq_alone.errors import UserError
 
 FOLDER = Path(__file__).parent
-RECIPES = ("translation", "headlines", "language_model")
+RECIPES = ("translation", "headlines", "language_model", "word_vectors")
 
 #: The user's own presets, copied by prepare, in the work folder.
 OWN_PRESETS = "presets.toml"
