@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "fairseq-alone language-models WORK CORPUS [flags] [-- FLAGS_OF_FAIRSEQ_TRAIN]"
     parser.add_argument("work", metavar="WORK", help="folder for everything")
     parser.add_argument("corpus", metavar="CORPUS", help="folder with train.txt, valid.txt and test.txt")
-    parser.add_argument("--preset", metavar="NAME", help="small, medium or large; default: small")
+    parser.add_argument("--preset", metavar="NAME", help="small, papers, medium or large; default: small")
     parser.add_argument("--weight", metavar="W", default="0.5", help="of the augmented loss; default: 0.5")
     parser.add_argument("--temperature", metavar="T", help="of the augmented loss; default: 10")
     parser.add_argument("--inter-dim", metavar="N", help="D_inter of ALONE; as the preset")

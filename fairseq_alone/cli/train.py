@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        help="of a language model: small, medium or large; of word vectors: small or large; small",
+        help="of a language model: small, papers, medium or large; of word vectors: small or large; small",
     )
     parser.add_argument(
         "--model", metavar="NAME", help="of word vectors: skip_gram, cbow, nnlm or cw; default: skip_gram"

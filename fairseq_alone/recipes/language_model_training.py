@@ -41,6 +41,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
     start, start_settings = start_of(options)
     bits = bits_flags(options.bits)
     output, criterion = _output_and_loss(options, weight, temperature)
+    carried = options.carry_state or preset["carry_state"]
     units, words, sequences = preset["units"], preset["words"], preset["sequences"]
     dropout, recurrent, lr = preset["dropout"], preset["recurrent"], preset["lr"]
     settings = [
@@ -52,14 +53,14 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         f"data={cksum(work.path / 'prepare.settings')}",
         # Runs of before have no such line.
         *([f"bits={bits[1]}"] if bits else []),
-        *([CARRIED] if options.carry_state else []),
+        *([CARRIED] if carried else []),
         f"flags={' '.join(options.flags)}",
     ]
     tokens = counted_tokens(work)["train"]
 
     def flags(batch: Batch, workers: Workers, checkpoints: Path) -> list[str]:
         # The learning rate reaches zero at the last update. Each worker has its share of an epoch's batches.
-        if options.carry_state:
+        if carried:
             task, updates = "truncated_bptt_lm", math.ceil(math.ceil(tokens / (batch.size * workers.count)) / words)
         else:
             batches = math.ceil(math.ceil(tokens / words) / batch.size)

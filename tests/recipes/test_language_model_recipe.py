@@ -187,6 +187,10 @@ def test_a_carried_state_from_training_to_perplexity(text, work, command):
     refused = command("evaluate", work, "carried", "--context", 9, "--cpu", status=1).err
     assert "--context does not work with carried, which was trained with --carry-state" in refused
     assert "with other settings" in command(*training, *SMALL, status=1).err
+    # The preset of the papers carries the state by itself.
+    out, _ = dry_run(command, work, "--preset", "papers", "--cpu")
+    assert "--task truncated_bptt_lm" in out
+    assert "--tokens-per-sample 35" in out
 
 
 def test_output_layers_and_losses_are_those_of_fairseq_train(work, command):
