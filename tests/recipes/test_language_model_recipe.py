@@ -134,7 +134,7 @@ def test_several_gpus_share_a_batch_and_the_schedule_ends_at_the_end(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "tiny"], "--preset must be one of small, medium, large in the recipe language_model, got 'tiny'"),
+        (["--preset", "tiny"], "--preset must be one of small, papers, medium, large in the recipe language_model, got 'tiny'"),
         (["--tie", "all"], "--tie must be none or decoder, got 'all'"),
         (
             ["--embedding", "none"],
