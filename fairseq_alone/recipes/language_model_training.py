@@ -41,6 +41,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
     start, start_settings = start_of(options)
     bits = bits_flags(options.bits)
     output, criterion = _output_and_loss(options, weight, temperature)
+    scaled = [] if preset["scale_embedding"] else ["--no-scale-embedding"]
     carried = options.carry_state or preset["carry_state"]
     units, words, sequences = preset["units"], preset["words"], preset["sequences"]
     dropout, recurrent, lr = preset["dropout"], preset["recurrent"], preset["lr"]
@@ -54,6 +55,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         # Runs of before have no such line.
         *([f"bits={bits[1]}"] if bits else []),
         *([CARRIED] if carried else []),
+        *(["scale_embedding=0"] if scaled else []),
         f"flags={' '.join(options.flags)}",
     ]
     tokens = counted_tokens(work)["train"]
@@ -69,7 +71,7 @@ def language_model_training(work: WorkFolder, options: TrainOptions) -> Training
         return [
             *("--task", task, "--arch", preset["architecture"].format(family=embedding.removesuffix("_share"))),
             *(*size, *start, *bits, "--tie-embeddings", tie, *output, *criterion),
-            *("--decoder-layers", "2", "--decoder-embed-dim", str(units), "--decoder-hidden-size", str(units)),
+            *("--decoder-layers", "2", "--decoder-embed-dim", str(units), "--decoder-hidden-size", str(units), *scaled),
             *("--variational-dropout", "--dropout", dropout, "--variational-recurrent-dropout", recurrent),
             *("--sample-break-mode", "none", "--tokens-per-sample", str(words), "--batch-size", str(batch.size)),
             # Without this fairseq drops up to 7 sequences of every set.

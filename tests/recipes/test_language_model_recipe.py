@@ -134,7 +134,10 @@ def test_several_gpus_share_a_batch_and_the_schedule_ends_at_the_end(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "tiny"], "--preset must be one of small, papers, medium, large in the recipe language_model, got 'tiny'"),
+        (
+            ["--preset", "tiny"],
+            "--preset must be one of small, papers, medium, large in the recipe language_model, got 'tiny'",
+        ),
         (["--tie", "all"], "--tie must be none or decoder, got 'all'"),
         (
             ["--embedding", "none"],
@@ -191,6 +194,7 @@ def test_a_carried_state_from_training_to_perplexity(text, work, command):
     out, _ = dry_run(command, work, "--preset", "papers", "--cpu")
     assert "--task truncated_bptt_lm" in out
     assert "--tokens-per-sample 35" in out
+    assert "--no-scale-embedding" in out
 
 
 def test_output_layers_and_losses_are_those_of_fairseq_train(work, command):
