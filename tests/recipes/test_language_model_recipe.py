@@ -30,18 +30,6 @@ def work(text, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    serve_fairseq(monkeypatch)
-
-    def run(*words, status=0):
-        capsys.readouterr()
-        assert main(list(map(str, words))) == status, capsys.readouterr().err
-        return capsys.readouterr()
-
-    return run
-
-
 def tokens(path):
     """Words and ends of sentences."""
     return sum(len(line.split()) + 1 for line in path.read_text().splitlines())

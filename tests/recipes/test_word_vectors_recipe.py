@@ -30,18 +30,6 @@ def work(tmp_path_factory):
     return folder / "work dir"
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    serve_fairseq(monkeypatch)
-
-    def run(*words, status=0):
-        capsys.readouterr()
-        assert main(list(map(str, words))) == status, capsys.readouterr().err
-        return capsys.readouterr()
-
-    return run
-
-
 def dry_run(command, work, *words):
     return command("train", work, "dry", *words, "--cpu", "--dry-run").out
 
