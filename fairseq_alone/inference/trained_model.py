@@ -270,8 +270,7 @@ def _training_only() -> set[str]:
     from fairseq_alone.models.family_flags import tensor_settings
 
     names = {"embedding_init", "corpus_lines", "embedding_bits_after", "hierarchical_vectors", "candidates"}
-    names.add("matmul_precision")
-    names |= {"encoder_embed_path", "decoder_embed_path", "load_alignments"}
+    names |= {"encoder_embed_path", "decoder_embed_path", "load_alignments", "matmul_precision"}
     for family in _families():
         flags = vars(family.flags())
         names |= {name for name in flags if name != "_name"} - tensor_settings(family.flags)

@@ -50,11 +50,12 @@ def prepare_word_vectors(work: Path, options: PrepareOptions) -> Preparation:
                 command += [f"{work}/clean/train.txt", "--destdir", str(part), "--thresholdsrc", str(min_count)]
                 command += ["--padding-factor", "1", "--workers", str(processes)]
                 run_logged(work / "prepare.data-bin.log", command)
+                if not count_lines(part / "dict.txt"):
+                    raise UserError(
+                        f"{text}: no word occurs {min_count} times; give a smaller --min-count in a new WORK"
+                    )
         print((work / "clean/counts").read_text(), end="")
-        words = count_lines(work / "data-bin/dict.txt")
-        if not words:
-            raise UserError(f"{text}: no word occurs {min_count} times; give a smaller --min-count in a new WORK")
-        say(f"{words} words that occur at least {min_count} times")
+        say(f"{count_lines(work / 'data-bin/dict.txt')} words that occur at least {min_count} times")
         say(f"ready: {work / 'data-bin'}")
 
     return Preparation(settings, ("clean", "data-bin"), steps, [])

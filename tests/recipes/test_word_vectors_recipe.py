@@ -118,6 +118,10 @@ def test_bad_text_and_pairs_are_refused(work, command, tmp_path):
         prepare = ("prepare", tmp_path / "new", tmp_path / name, "--recipe", "word_vectors")
         assert f"{name}: {sentence}" in command(*prepare, status=1).err
     assert not (tmp_path / "new").exists()
+    (tmp_path / "rare").write_text("one two three\n")
+    rare = command("prepare", tmp_path / "new", tmp_path / "rare", "--recipe", "word_vectors", status=1).err
+    assert "rare: no word occurs 5 times; give a smaller --min-count in a new WORK" in rare
+    assert not (tmp_path / "new/data-bin").exists()
     assert "--pairs FILE ... is missing" in command("evaluate", work, "any", status=1).err
     assert (
         "nothing.txt: there is no such file" in command("evaluate", work, "any", "--pairs", "nothing.txt", status=1).err
