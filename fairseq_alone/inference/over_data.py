@@ -10,7 +10,7 @@ def load_over_data(checkpoint: str, data: str) -> tuple[Any, Any]:
     """fairseq's model in evaluation mode, and its task over the data.
 
     Args:
-        checkpoint: of a model for translation or a language model, of this package or stock fairseq's.
+        checkpoint: of a model of any task, of this package or stock fairseq's.
         data: the folder of the binarised data.
 
     Raises:

@@ -17,6 +17,7 @@ from fairseq_alone.corpus.vector_file import NamedVectors
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.checkpoint_source import KINDS, data_of
 from fairseq_alone.inference.opening import Given, open_model
+from fairseq_alone.inference.over_data import load_over_data
 from fairseq_alone.inference.run_source import word_vectors_checkpoint
 from fairseq_alone.inference.text_pipeline import TextPipeline
 from fairseq_alone.inference.trained_model import TextSettings
@@ -124,22 +125,17 @@ def _opened(path: str, given: Given) -> tuple[Any, Dictionary | None, Dictionary
     if task is None or _name(task) in _KNOWN_TASKS:
         trained = open_model(path, given)
         return trained.model, trained.source_dictionary, trained.target_dictionary, trained.text
-    from fairseq import checkpoint_utils
-
-    from fairseq_alone import plugin
-
-    plugin.register()
     data = given.data or data_of(path, task)
     if data is None or not os.path.isdir(data):
         where = f"there is no folder {data}" if data else "the checkpoint names no folder"
         raise UserError(f"{path}: where is its dictionary? {where}; give --data DATA_BIN")
     try:
-        models, _, built = checkpoint_utils.load_model_ensemble_and_task([path], arg_overrides={"data": data})
+        model, built = load_over_data(path, data)
     except FileNotFoundError as error:
         raise UserError(
             f"{error.filename or error}: there is no such file; --data must be the binarised data"
         ) from error
-    return models[0].eval(), built.source_dictionary, built.target_dictionary, given.text or TextSettings()
+    return model, built.source_dictionary, built.target_dictionary, given.text or TextSettings()
 
 
 def _task_of(path: str) -> Any:
