@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from fairseq_commands import fairseq, run_together
 
+from fairseq_alone.cli import main
 from fairseq_alone.recipes import (
     decode,
     evaluate_language_model,
@@ -50,3 +51,15 @@ def serve_fairseq(monkeypatch):
         monkeypatch.setattr(module, "run_logged", served_run_logged)
     monkeypatch.setattr(execute, "run_jobs", served_run_jobs)
     monkeypatch.setattr(decode, "stopped_at_the_end", served_process)
+
+
+def served_command(monkeypatch, capsys):
+    """``fairseq-alone`` in this process: a function of its words, and of the status, that returns what was printed."""
+    serve_fairseq(monkeypatch)
+
+    def run(*words, status=0):
+        capsys.readouterr()
+        assert main(list(map(str, words))) == status, capsys.readouterr().err
+        return capsys.readouterr()
+
+    return run

@@ -8,7 +8,7 @@ from collections import Counter
 
 import corpora
 import pytest
-from served import serve_fairseq
+from served import serve_fairseq, served_command
 
 from fairseq_alone.cli import main
 from fairseq_alone.recipes import five_language_models, workers
@@ -28,6 +28,11 @@ def work(text, tmp_path_factory):
         serve_fairseq(patch)
         assert main(["prepare", str(folder), str(text), "--recipe", "language_model"]) == 0
     return folder
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    return served_command(monkeypatch, capsys)
 
 
 def tokens(path):

@@ -5,7 +5,7 @@ import random
 import re
 
 import pytest
-from served import serve_fairseq
+from served import serve_fairseq, served_command
 
 import fairseq_alone
 from fairseq_alone.cli import main
@@ -28,6 +28,11 @@ def work(tmp_path_factory):
         serve_fairseq(patch)
         assert main(["prepare", str(folder / "work dir"), str(folder / "text.txt"), "--recipe", "word_vectors"]) == 0
     return folder / "work dir"
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    return served_command(monkeypatch, capsys)
 
 
 def dry_run(command, work, *words):
