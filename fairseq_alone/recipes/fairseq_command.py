@@ -5,8 +5,8 @@ import sys
 
 import fairseq_alone
 
-#: Has glibc keep freed memory. It gives every tensor of over 32 MB back and asks for it anew, zeroed, in every update:
-#: on a CPU that was a fifth to a third of the time of a language model. Other C libraries do not read it.
+#: Has glibc keep freed memory. It gives every tensor of over 32 MB back and asks for it anew, zeroed, in every update.
+#: Other C libraries do not read it.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(10**11)}
 
 

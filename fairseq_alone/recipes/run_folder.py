@@ -29,6 +29,7 @@ _RANDOM_START = "start=random"
 _RESULTS = (
     *("scores.json", "evaluate.settings", "averaged.pt", "generated.txt", "headline_scores.json"),
     *("headline_scores.md", "lengths.png", "test.hyp.*", "headlines/*.settings"),
+    *("input.txt", "output.txt"),
 )
 
 
