@@ -30,24 +30,28 @@ from fairseq_alone.text_files import write_json
 PAIRS = {"SimLex-999": "EN-SIMLEX-999.txt", "WordSim-353": "EN-WS-353-ALL.txt", "RG-65": "EN-RG-65.txt"}
 #: Architectures of this package, and their flags. ALONE's network takes a smaller learning rate than rows do.
 OURS = {
-    "skip_gram": "--arch skip_gram --rows-rule sgd --lr 0.025",
-    "cbow": "--arch cbow --rows-rule sgd --lr 0.1",
+    "skip_gram": "--arch skip_gram --rows-rule sgd --lr 0.05",
+    "cbow": "--arch cbow --rows-rule sgd --lr 0.2",
     "skip_gram_alone_quarter": "--arch skip_gram_alone --alone-filter real --alone-share 0.25 --lr 0.002",
     "skip_gram_alone_tenth": "--arch skip_gram_alone --alone-filter real --alone-share 0.1 --lr 0.002",
 }
-#: gensim's, and its ``sg``.
-GENSIM = {"gensim skip_gram": 1, "gensim cbow": 0}
+#: gensim's: its ``sg`` and its ``alpha``, the default and twice as much, which is better.
+GENSIM = {
+    "gensim skip_gram": (1, 0.025),
+    "gensim cbow": (0, 0.025),
+    "gensim skip_gram 0.05": (1, 0.05),
+    "gensim cbow 0.05": (0, 0.05),
+}
 USER_DIR = Path(__file__).resolve().parents[2] / "fairseq_alone"
 DIM, WINDOW, NEGATIVE, SAMPLE, MIN_COUNT, EPOCHS = 200, 5, 5, 1e-4, 5, 5
 
 
-def train_gensim(text: Path, skip_gram: int, seed: int, threads: int) -> tuple[NamedVectors, float]:
+def train_gensim(text: Path, skip_gram: int, alpha: float, seed: int, threads: int) -> tuple[NamedVectors, float]:
     """Vectors, and seconds."""
     from gensim.models.word2vec import LineSentence, Word2Vec
 
-    logging.getLogger("gensim").setLevel(logging.WARNING)
     settings = {"vector_size": DIM, "window": WINDOW, "negative": NEGATIVE, "sample": SAMPLE, "min_count": MIN_COUNT}
-    model = Word2Vec(sg=skip_gram, seed=seed, workers=threads, **settings)
+    model = Word2Vec(sg=skip_gram, alpha=alpha, seed=seed, workers=threads, **settings)
     sentences = LineSentence(str(text))
     model.build_vocab(sentences)
     began = time.perf_counter()
@@ -134,6 +138,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of each training; default: 2")
     parser.add_argument("--models", nargs="+", choices=[*OURS, *GENSIM], default=[*OURS, *GENSIM], metavar="NAME")
     args = parser.parse_args()
+    # gensim and its helpers tell of each step.
+    logging.disable(logging.INFO)
     sets = {name: read_pairs(str(args.pairs / file), lower_case=True) for name, file in PAIRS.items()}
     args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / "results.json"
@@ -145,7 +151,7 @@ def main() -> None:
     for seed, name in tqdm(wanted, unit="training", disable=None):
         began = cpu_seconds()
         if name in GENSIM:
-            vectors, seconds = train_gensim(args.text, GENSIM[name], seed, args.threads)
+            vectors, seconds = train_gensim(args.text, *GENSIM[name], seed, args.threads)
         else:
             folder = args.out / name / str(seed)
             folder.mkdir(parents=True, exist_ok=True)

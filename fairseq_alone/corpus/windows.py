@@ -118,7 +118,7 @@ def drawn_windows(
         generator: of what is drawn.
     """
     sentences = np.cumsum(tokens == end)
-    chosen = (tokens != end) & (tokens != unknown) & (generator.random(len(tokens)) < kept[tokens])
+    chosen = _drawn_words(tokens, end, unknown, kept, generator)
     words, sentences = tokens[chosen], sentences[chosen]
     places = np.arange(len(words))
     sizes = generator.integers(1, reach + 1, len(words))
@@ -130,6 +130,20 @@ def drawn_windows(
         _rows(right, length, 0, 0),
         _rows((left + right) > 0, length, 0, False),
     )
+
+
+def subsampled(
+    tokens: np.ndarray, end: int, unknown: int, kept: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """The tokens that subsampling leaves of whole sentences, with their ends; see :func:`drawn_windows`."""
+    return tokens[(tokens == end) | _drawn_words(tokens, end, unknown, kept, generator)]
+
+
+def _drawn_words(
+    tokens: np.ndarray, end: int, unknown: int, kept: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    chosen: np.ndarray = (tokens != end) & (tokens != unknown) & (generator.random(len(tokens)) < kept[tokens])
+    return chosen
 
 
 def whole_windows(tokens: np.ndarray, end: int, reach: int, length: int) -> Rows:

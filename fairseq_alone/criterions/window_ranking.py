@@ -1,5 +1,6 @@
 """Text is told from text with a wrong word (Collobert and Weston, 2008), for ``--arch cw``."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -24,6 +25,9 @@ from fairseq_alone.modules.window_losses import ranking_loss
 class WindowRankingConfig(FairseqDataclass):
     """The margin, and the wrong words."""
 
+    ranking_num_samples: int = field(
+        default=1, metadata={"help": "wrong words for each window; 1 in the paper, more learn more of an epoch"}
+    )
     ranking_margin: float = field(default=1.0, metadata={"help": "by how much text is to score higher; 1 in the paper"})
     ranking_power: float = field(
         default=0.0,
@@ -34,9 +38,10 @@ class WindowRankingConfig(FairseqDataclass):
 
 @register_criterion("window_ranking", dataclass=WindowRankingConfig)
 class WindowRanking(FairseqCriterion):
-    """Hinge loss of each window against the same with another word in the middle, one for each; not in base 2.
+    """Hinge loss of each window against the same with another word in the middle; not in base 2.
 
-    In validation the wrong words are the same each time.
+    It is the mean over ``--ranking-num-samples`` other words, which each window draws for itself. In validation the
+    wrong words are the same each time.
     """
 
     num_updates = 0
@@ -45,7 +50,7 @@ class WindowRanking(FairseqCriterion):
     def build_criterion(cls, cfg: Any, task: FairseqTask) -> Self:
         """Build the criterion from its flags. Raises UserError, which names the flag."""
         require_at_least("ranking-margin", cfg.ranking_margin, 0)
-        require_noise_flags("ranking", 1, cfg.ranking_seed, cfg.ranking_power)
+        require_noise_flags("ranking", cfg.ranking_num_samples, cfg.ranking_seed, cfg.ranking_power)
         criterion = cls(task)
         criterion.flags = cfg
         return criterion
@@ -74,12 +79,14 @@ class WindowRanking(FairseqCriterion):
         targets = sample["target"]
         update = self.num_updates if self.training else 0
         generator = batch_generator(self.flags.ranking_seed, update, sample)
-        wrong = self.wrong_words.independent(targets.numel(), generator).view(targets.shape).to(targets.device)
+        shape = (*targets.shape, self.flags.ranking_num_samples)
+        wrong = self.wrong_words.independent(math.prod(shape), generator).view(shape).to(targets.device)
         scores, corrupted = model(**sample["net_input"], corrupted=wrong)
         counted = targets.ne(self.padding_idx)
-        values = ranking_loss(scores.float(), corrupted.float(), self.flags.ranking_margin)
+        scores = scores.unsqueeze(2)
+        values = ranking_loss(scores.float(), corrupted.float(), self.flags.ranking_margin).mean(2)
         loss = values[counted].sum() if reduce else values.masked_fill(~counted, 0.0).view(-1)
-        told = (scores > corrupted)[counted].sum()
+        told = (scores > corrupted).float().mean(2)[counted].sum()
         log = {
             "loss": loss.data,
             "told_apart": told.data,

@@ -33,8 +33,6 @@ class CWDecoder(FairseqDecoder):
         super().__init__(dictionary)
         self.embed_tokens = embed_tokens
         self.reach = reach
-        # As in nnlm: vectors whose values are near 1.
-        self.embedding_scale = embed_tokens.embedding_dim**0.5
         self.hidden = nn.Linear((2 * reach + 1) * embed_tokens.embedding_dim, hidden_dim)
         self.score = nn.Linear(hidden_dim, 1, bias=False)
 
@@ -45,16 +43,16 @@ class CWDecoder(FairseqDecoder):
 
         Args:
             src_tokens: (B, T + 2c).
-            corrupted: (B, T), the other words.
+            corrupted: (B, T, K), K other words for each place.
             unused: what fairseq gives to language models.
 
         Returns:
-            Scores (B, T), and those with the other words, (B, T) or None.
+            Scores (B, T), and those with the other words, (B, T, K) or None.
         """
         length = src_tokens.size(1) - 2 * self.reach
         if length < 1:
             raise UserError("--arch cw needs --task word_vectors, which makes its windows")
-        vectors = self.embed_tokens(src_tokens) * self.embedding_scale
+        vectors = self.embed_tokens(src_tokens)
         # The layer's matrix for each place of a window: what a word adds there does not depend on the others.
         of_places = self.hidden.weight.view(self.hidden.out_features, 2 * self.reach + 1, -1).unbind(1)
         layer: Tensor = self.hidden.bias
@@ -63,11 +61,12 @@ class CWDecoder(FairseqDecoder):
         scores = self._score(layer)
         if corrupted is None:
             return scores, None
-        exchanged = self.embed_tokens(corrupted) * self.embedding_scale - vectors[:, self.reach : self.reach + length]
-        return scores, self._score(layer + F.linear(exchanged, of_places[self.reach]))
+        # A difference, so that the gradients of a word that is put in its own place cancel to the last bit.
+        exchanged = self.embed_tokens(corrupted) - vectors[:, self.reach : self.reach + length].unsqueeze(2)
+        return scores, self._score(layer.unsqueeze(2) + F.linear(exchanged, of_places[self.reach]))
 
     def _score(self, layer: Tensor) -> Tensor:
-        return self.score(F.hardtanh(layer)).squeeze(2)
+        return self.score(F.hardtanh(layer)).squeeze(-1)
 
     def max_positions(self) -> int:
         """There is no limit."""

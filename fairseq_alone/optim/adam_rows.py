@@ -33,7 +33,14 @@ class AdamRowsConfig(FairseqAdamConfig):
         default="adagrad",
         metadata={
             "help": "what moves the rows of tables: adagrad, with one rate for each row; or sgd on the sum of the "
-            "losses of an update, as word2vec's, for which --lr 0.025 is usual"
+            "losses of an update, word2vec's, with --lr 0.025 to 0.05"
+        },
+    )
+    rows_clip_norm: float = field(
+        default=20.0,
+        metadata={
+            "help": "with --rows-rule sgd: the greatest norm of a row's gradient, summed over the words of an update, "
+            "which keeps frequent words from overshooting where --lr or --max-tokens is large; 0 = no limit"
         },
     )
     rows_lr_scale: float = field(
@@ -50,6 +57,9 @@ class FairseqAdamRows(FairseqOptimizer):
     see next to nothing. Where noise words are shared, few and large gradients are most of what Adagrad divides by, and
     the many small ones of the text count little; SGD adds them up.
 
+    word2vec takes one step after another, and each sees what the one before has done. In a sum they do not, so that a
+    frequent word, or a noise word that many share, overshoots. ``--rows-clip-norm`` bounds the sum of each row.
+
     Gradients of look-ups are sparse with it, so an update costs by the words of a batch and not by the vocabulary. A
     model without a table is trained by Adam alone. Several processes exchange the rows that they have touched.
 
@@ -65,6 +75,8 @@ class FairseqAdamRows(FairseqOptimizer):
         super().__init__(cfg)
         if cfg.rows_rule not in RULES:
             raise UserError(f"--rows-rule must be {' or '.join(RULES)}, got '{cfg.rows_rule}'")
+        if not 0.0 <= cfg.rows_clip_norm < float("inf"):
+            raise UserError(f"--rows-clip-norm must be a number of at least 0, got {cfg.rows_clip_norm}")
         if not 0.0 < cfg.rows_lr_scale < float("inf"):
             raise UserError(f"--rows-lr-scale must be a positive number, got {cfg.rows_lr_scale}")
         self._tables: list[nn.Parameter] = []
@@ -95,10 +107,10 @@ class FairseqAdamRows(FairseqOptimizer):
     def step(self, closure: Any = None, scale: float = 1.0, groups: Any = None) -> None:
         """Update all parameters; see fairseq's own."""
         if self.cfg.rows_rule == "sgd":
-            # After clipping, so that its limit is in units of the mean as everywhere.
+            # After --clip-norm, whose limit is in units of the mean as everywhere.
             for table in self._tables:
                 if table.grad is not None:
-                    _values(table.grad).mul_(self._divisor)
+                    _clip_rows(_values(table.grad).mul_(self._divisor), self.cfg.rows_clip_norm)
         super().step(closure, scale, groups)
 
     def load_state_dict(self, state_dict: dict, optimizer_overrides: dict | None = None) -> None:
@@ -161,6 +173,13 @@ class FairseqAdamRows(FairseqOptimizer):
 
 def _values(gradient: Tensor) -> Tensor:
     return gradient._values() if gradient.is_sparse else gradient
+
+
+def _clip_rows(values: Tensor, limit: float) -> None:
+    """Shorten the rows (R, D) whose norm is above the limit; 0 is none."""
+    if limit > 0.0:
+        norms = torch.linalg.vector_norm(values, dim=1, keepdim=True)
+        values.mul_(limit / norms.clamp_(min=limit))
 
 
 @contextlib.contextmanager

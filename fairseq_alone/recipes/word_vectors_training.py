@@ -74,10 +74,10 @@ def _shape(model: str, tie: str, preset: Preset) -> list[str]:
     flags = ["--decoder-embed-dim", str(preset["dim"])]
     if model == "nnlm":
         return [*flags, "--nnlm-hidden-dim", str(preset["dim"]), "--tie-embeddings", tie]
+    flags += ["--window", str(preset["window"]), "--window-subsample", preset["subsample"]]
     if model == "cw":
         # There is no output embedding to tie.
         return [*flags, "--cw-hidden-dim", str(preset["hidden"])]
-    flags += ["--window", str(preset["window"]), "--window-subsample", preset["subsample"]]
     return [*flags, "--tie-embeddings", tie]
 
 
@@ -87,5 +87,9 @@ def _learning(model: str, embedding: str, preset: Preset) -> list[str]:
     rate = preset["lr"][model if table else "computed"]
     loss = {"nnlm": "cross_entropy", "cw": "window_ranking"}.get(model, "negative_sampling")
     flags = ["--criterion", loss, "--optimizer", "adam_rows", "--lr", rate, "--lr-scheduler", "linear_over_epochs"]
+    if model == "cw":
+        ranking = preset["window_ranking"]
+        flags += ["--ranking-power", str(ranking["power"]), "--ranking-num-samples", str(ranking["samples"])]
+        return [*flags, *(["--rows-lr-scale", str(ranking["rows_lr_scale"])] if table else [])]
     # word2vec's updates, where each table has many small gradients of drawn words.
     return [*flags, *(["--rows-rule", "sgd"] if table and loss == "negative_sampling" else [])]

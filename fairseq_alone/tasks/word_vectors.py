@@ -10,7 +10,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 from torch import nn
 
-from fairseq_alone.corpus.windows import WindowKind, kept_share
+from fairseq_alone.corpus.windows import Predicted, WindowKind, kept_share
 from fairseq_alone.errors import SettingError, UserError
 from fairseq_alone.tasks.stream_flags import refuse_flags_of_samples
 from fairseq_alone.tasks.text_streams import read_text
@@ -33,8 +33,8 @@ class WordVectorsConfig(LanguageModelingConfig):
     window_subsample: Optional[float] = field(  # noqa: UP045 (fairseq reads the type)
         default=None,
         metadata={
-            "help": "for cbow and skip_gram: leave out occurrences of words that are more frequent than this share of "
-            "the text; 0 keeps all; default: 1e-4"
+            "help": "leave out occurrences of words that are more frequent than this share of the text; not for "
+            "nnlm; 0 keeps all; default: 1e-4 for skip_gram and cbow, 0 for cw"
         },
     )
 
@@ -67,8 +67,8 @@ class WordVectorsTask(LanguageModelingTask):
                 "--task word_vectors needs --arch nnlm, cw, cbow or skip_gram, or one of them with the name of a "
                 "family of embeddings behind it"
             )
-        if self.args.window_subsample is not None and not kind.drawn:
-            raise UserError("--window-subsample needs --arch cbow or skip_gram")
+        if self.args.window_subsample is not None and kind.predicted is Predicted.NEXT:
+            raise UserError("--window-subsample needs --arch skip_gram, cbow or cw")
         self._kind = kind
         return model
 
@@ -103,7 +103,7 @@ class WordVectorsTask(LanguageModelingTask):
         words = self.dictionary
         symbols = Symbols(words.pad(), words.eos(), words.unk())
         length = self.args.tokens_per_sample
-        batches = WordWindows(dataset, self._kind, self._kept(), max_tokens, length, symbols, seed)
+        batches = WordWindows(dataset, self._kind, self._kept(self._kind), max_tokens, length, symbols, seed)
         if dataset.training:
             logger.info(f"{len(dataset):,} tokens to train on are {len(batches):,} batches")
         return iterators.EpochBatchIterator(
@@ -119,8 +119,10 @@ class WordVectorsTask(LanguageModelingTask):
             disable_shuffling=not dataset.training,
         )
 
-    def _kept(self) -> np.ndarray:
+    def _kept(self, kind: WindowKind) -> np.ndarray | None:
         threshold = self.args.window_subsample
+        if threshold is None and not kind.drawn:
+            return None
         counts = np.array(self.dictionary.count, dtype=np.float64)
         counts[: self.dictionary.nspecial] = 0.0
         try:

@@ -16,6 +16,7 @@ from fairseq_alone.corpus.windows import (
     drawn_windows,
     next_words,
     sentence_batches,
+    subsampled,
     whole_windows,
 )
 
@@ -56,7 +57,8 @@ class WordWindows(Dataset):
     Args:
         text: the tokens.
         kind: the windows of the model.
-        kept: (V,), of :func:`~fairseq_alone.corpus.windows.kept_share`.
+        kept: (V,), of :func:`~fairseq_alone.corpus.windows.kept_share`; None where windows are not drawn and no word is
+            left out.
         max_tokens: of the text, in a batch.
         length: T, words of a row.
         symbols: those that are no words.
@@ -67,7 +69,7 @@ class WordWindows(Dataset):
         self,
         text: Sentences,
         kind: WindowKind,
-        kept: np.ndarray,
+        kept: np.ndarray | None,
         max_tokens: int,
         length: int,
         symbols: Symbols,
@@ -93,12 +95,16 @@ class WordWindows(Dataset):
         if self.kind.predicted is Predicted.NEXT:
             return self._batch(number, *self._next(start, stop))
         tokens = self.text.tokens[start:stop]
+        end, unknown = self.symbols.end, self.symbols.unknown
+        if self.kept is None:
+            rows = whole_windows(tokens, end, self.kind.reach, self.length)
+            return self._batch(number, *self._around(rows))
+        generator = np.random.default_rng([self.seed, self.epoch if self.text.training else 0, number])
         if self.kind.drawn:
-            generator = np.random.default_rng([self.seed, self.epoch if self.text.training else 0, number])
-            end, unknown = self.symbols.end, self.symbols.unknown
             rows = drawn_windows(tokens, end, unknown, self.kept, self.kind.reach, self.length, generator)
         else:
-            rows = whole_windows(tokens, self.symbols.end, self.kind.reach, self.length)
+            left = subsampled(tokens, end, unknown, self.kept, generator)
+            rows = whole_windows(left, end, self.kind.reach, self.length)
         return self._batch(number, *self._around(rows))
 
     def _next(self, start: int, stop: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:

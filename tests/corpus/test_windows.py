@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from fairseq_alone.corpus.windows import drawn_windows, kept_share, next_words, sentence_batches, whole_windows
+from fairseq_alone.corpus.windows import (
+    drawn_windows,
+    kept_share,
+    next_words,
+    sentence_batches,
+    subsampled,
+    whole_windows,
+)
 from fairseq_alone.errors import SettingError
 
 END, UNKNOWN = 2, 3
@@ -61,6 +68,15 @@ def test_words_that_are_left_out_are_not_in_windows_and_let_them_reach_further()
     nothing = drawn(np.zeros(10))
     assert nothing.counted.shape == (1, 4)
     assert not nothing.counted.any()
+
+
+def test_whole_windows_are_subsampled_like_drawn_ones():
+    kept = ALL.copy()
+    kept[[5, 7]] = 0.0
+    left = subsampled(TEXT, END, UNKNOWN, kept, np.random.default_rng(1))
+    assert left.tolist() == [4, 6, 8, 9, END, END, END, 4, 6, END, 9, 8, 6, 4, 4, END]
+    half = [subsampled(TEXT, END, UNKNOWN, ALL / 2, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert half[0].tolist() == half[1].tolist() != half[2].tolist()
 
 
 def test_frequent_words_are_kept_by_word2vecs_formula():

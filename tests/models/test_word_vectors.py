@@ -58,7 +58,8 @@ def batch(model, length=7):
     symbols = Symbols(PAD, END, UNKNOWN)
     kind = model.windows
     assert isinstance(kind, WindowKind)
-    return WordWindows(Sentences(TEXT, True), kind, np.ones(WORDS), 100, length, symbols, 1)[0]
+    kept = np.ones(WORDS) if kind.drawn else None
+    return WordWindows(Sentences(TEXT, True), kind, kept, 100, length, symbols, 1)[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -109,9 +110,9 @@ def test_cw_by_hand():
     decoder = model.decoder
     sample = batch(model)
     text, targets = sample["net_input"]["src_tokens"], sample["target"]
-    wrong = torch.randint(4, WORDS, targets.shape, generator=torch.Generator().manual_seed(2))
+    wrong = torch.randint(4, WORDS, (*targets.shape, 3), generator=torch.Generator().manual_seed(2))
     scores, corrupted = model(text, corrupted=wrong)
-    table = decoder.embed_tokens.matrix() * 8**0.5
+    table = decoder.embed_tokens.matrix()
 
     def score(window):
         x = torch.cat([table[word] for word in window])
@@ -120,12 +121,21 @@ def test_cw_by_hand():
     for row, place in ((0, 0), (0, 5), (3, 2)):
         window = text[row, place : place + 5].tolist()
         assert scores[row, place].item() == pytest.approx(score(window), abs=1e-5)
-        window[2] = wrong[row, place]
-        assert corrupted[row, place].item() == pytest.approx(score(window), abs=1e-5)
-    loss, size, log = criterion("window_ranking", task, ranking_margin=0.5)(model, sample)
+        for index in range(3):
+            window[2] = wrong[row, place, index]
+            assert corrupted[row, place, index].item() == pytest.approx(score(window), abs=1e-5)
+    made = criterion("window_ranking", task, ranking_margin=0.5, ranking_num_samples=3)
+    loss, size, log = made(model, sample)
     assert size == (TEXT != END).sum()
-    assert 0 < float(loss) < size
-    assert 0 < log["told_apart"] <= size
+    drawn = made.wrong_words.independent(wrong.numel(), batch_generator(1, 0, sample)).view(wrong.shape)
+    scores, corrupted = model(text, corrupted=drawn)
+    hinges, told = 0.0, 0.0
+    for row, place in (targets != model.decoder.dictionary.pad()).nonzero().tolist():
+        for index in range(3):
+            hinges += max(0.0, 0.5 - float(scores[row, place]) + float(corrupted[row, place, index])) / 3
+            told += float(scores[row, place] > corrupted[row, place, index]) / 3
+    assert float(loss) == pytest.approx(hinges, rel=1e-4)
+    assert float(log["told_apart"]) == pytest.approx(told, rel=1e-4)
 
 
 def plain_negative_sampling(model, sample, noise, negatives):
@@ -231,7 +241,7 @@ def test_gradients_of_tables_are_sparse_where_the_optimizer_goes_by_rows():
         ("cbow", ["--decoder-embed-dim=0"], "--decoder-embed-dim must be at least 1"),
         ("nnlm", ["--nnlm-hidden-dim=3", "--tie-embeddings=decoder"], "--nnlm-hidden-dim 3 differs"),
         ("nnlm", ["--dropout=1"], "--dropout must be at least 0 and less than 1"),
-        ("nnlm", ["--window-subsample=0.1"], "--window-subsample needs --arch cbow or skip_gram"),
+        ("nnlm", ["--window-subsample=0.1"], "--window-subsample needs --arch skip_gram, cbow or cw"),
         ("cw", ["--cw-hidden-dim=-1"], "--cw-hidden-dim must be at least 1"),
         ("cw", ["--criterion=cross_entropy"], "--arch cw needs --criterion window_ranking"),
     ],

@@ -61,7 +61,7 @@ def test_two_steps_by_hand(sparse):
 def test_sgd_steps_by_the_sum_of_the_losses(sparse, clip):
     """Twice, with a mean over 8 words and one over 3, which fairseq divides by."""
     table, vector = tensors()
-    made = optimizer(table, vector, rows_rule="sgd", rows_lr_scale=2.0)
+    made = optimizer(table, vector, rows_rule="sgd", rows_lr_scale=2.0, rows_clip_norm=0.0)
     expected, dense = torch.ones(6, 2), gradient(sparse=False)
     for words in (8, 3):
         table.grad, vector.grad = gradient(sparse), torch.ones(3)
@@ -74,6 +74,23 @@ def test_sgd_steps_by_the_sum_of_the_losses(sparse, clip):
     torch.testing.assert_close(table.detach(), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("sparse", [True, False])
+def test_sgd_shortens_the_sum_of_a_row_that_is_above_its_limit(sparse):
+    """The norms of the sums are 5 and 0.5."""
+    table, vector = tensors()
+    made = optimizer(table, vector, rows_rule="sgd", rows_clip_norm=2.0)
+    values = torch.tensor([[1.5, 2.0], [0.3, -0.4], [1.5, 2.0]])
+    found = torch.sparse_coo_tensor(ROWS.unsqueeze(0), values, (6, 2))
+    table.grad = found if sparse else found.to_dense()
+    made.all_reduce_grads(torch.nn.Module())
+    made.multiply_grads(0.25)
+    made.step()
+    expected = torch.ones(6, 2)
+    expected[4] -= 0.1 * torch.tensor([1.2, 1.6])
+    expected[1] -= 0.1 * torch.tensor([0.3, -0.4])
+    torch.testing.assert_close(table.detach(), expected)
+
+
 def test_a_state_of_another_rule_and_an_unknown_rule_are_refused():
     for one, other in (("sgd", "adagrad"), ("adagrad", "sgd")):
         made = optimizer(*tensors(), rows_rule=one)
@@ -81,6 +98,9 @@ def test_a_state_of_another_rule_and_an_unknown_rule_are_refused():
             optimizer(*tensors(), rows_rule=other).load_state_dict(made.state_dict())
     with pytest.raises(UserError, match="--rows-rule must be adagrad or sgd, got 'adam'"):
         optimizer(*tensors(), rows_rule="adam")
+    for limit in (-1.0, math.inf, math.nan):
+        with pytest.raises(UserError, match="--rows-clip-norm must be a number of at least 0"):
+            optimizer(*tensors(), rows_rule="sgd", rows_clip_norm=limit)
 
 
 def test_constants_and_clipping_reach_sparse_gradients():

@@ -89,7 +89,7 @@ def test_from_text_to_a_table(model, embedding, rows, work, command):
 def test_commands_follow_from_the_options(work, command):
     out = dry_run(command, work)
     assert "--task word_vectors --arch skip_gram --decoder-embed-dim 200 --window 5 --window-subsample 1e-4" in out
-    assert "--criterion negative_sampling --optimizer adam_rows --lr 0.025 " in out
+    assert "--criterion negative_sampling --optimizer adam_rows --lr 0.05 " in out
     assert "--rows-rule sgd --max-tokens 4096 --update-freq 1 --max-epoch 5" in out
     out = dry_run(command, work, "--model", "cbow", "--embedding", "alone", "--tie", "decoder", "--preset", "large")
     assert "--arch cbow_alone --alone-filter real --alone-inter-dim 600 --decoder-embed-dim 300" in out
@@ -100,6 +100,11 @@ def test_commands_follow_from_the_options(work, command):
     assert "--nnlm-hidden-dim 200 --tie-embeddings none --criterion cross_entropy" in out
     assert "--max-tokens 2048 --update-freq 1" in out
     assert out.count("command: ") == 2
+    out = dry_run(command, work, "--model", "cw")
+    assert "--lr 0.001 --lr-scheduler linear_over_epochs --ranking-power 0.75 --ranking-num-samples 5" in out
+    assert "--rows-lr-scale 250 " in out
+    assert "--window 5 --window-subsample 1e-4 --cw-hidden-dim 100" in out
+    assert "--rows-lr-scale" not in dry_run(command, work, "--model", "cw", "--embedding", "alone")
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ PAD, END, UNKNOWN = 1, 2, 3
 TEXT = np.array([4, 5, 6, 7, 8, END, 9, 4, END, 5, 6, 7, 4, END] * 5, dtype=np.int32)
 
 
-def windows(predicted, drawn=True, reach=2, training=True, max_tokens=20, length=4, seed=1):
+def windows(predicted, drawn=True, reach=2, training=True, max_tokens=20, length=4, seed=1, kept=0.8):
     kind = WindowKind(reach, predicted, drawn)
     text = Sentences(TEXT, training)
-    return WordWindows(text, kind, np.full(10, 0.8), max_tokens, length, Symbols(PAD, END, UNKNOWN), seed)
+    return WordWindows(text, kind, kept and np.full(10, kept), max_tokens, length, Symbols(PAD, END, UNKNOWN), seed)
 
 
 def batches(found):
@@ -52,9 +52,19 @@ def test_in_the_middle_stands_the_word_itself():
     counted = batch["net_input"]["left"] + batch["net_input"]["right"] > 0
     centres = batch["net_input"]["src_tokens"][:, 2:-2]
     assert torch.equal(batch["target"], centres.masked_fill(~counted, PAD))
-    whole = windows(Predicted.CENTRE, drawn=False, max_tokens=14)[0]
+    whole = windows(Predicted.CENTRE, drawn=False, max_tokens=14, kept=None)[0]
     assert set(whole["net_input"]) == {"src_tokens"}
     assert whole["target"][whole["target"] != PAD].tolist() == TEXT[:14][TEXT[:14] != END].tolist()
+
+
+def test_whole_windows_of_what_subsampling_leaves():
+    found = windows(Predicted.CENTRE, drawn=False, max_tokens=14)
+    first = found[0]
+    left = first["target"][first["target"] != PAD].tolist()
+    assert 0 < len(left) < (TEXT[:14] != END).sum()
+    assert first["ntokens"] == len(left)
+    found.set_epoch(2)
+    assert not same(batches(found), batches(windows(Predicted.CENTRE, drawn=False, max_tokens=14)))
 
 
 def test_the_next_word_is_predicted_over_the_whole_text():
