@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -154,7 +155,9 @@ def main() -> None:
             vectors, seconds = train_gensim(args.text, *GENSIM[name], seed, args.threads)
         else:
             folder = args.out / name / str(seed)
-            folder.mkdir(parents=True, exist_ok=True)
+            # An interrupted training would go on, and its time be that of the rest.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             vectors, seconds = train_ours(args.out / "data-bin", OURS[name], seed, args.threads, folder)
         unit = UnitVectors.of(vectors)
         found = {title: similarity(unit, pairs) for title, pairs in sets.items()}
