@@ -81,9 +81,8 @@ def test_command_follows_from_the_options(work, command):
     assert "--arch lstm_lm_conventional" in output
     assert "--tie-embeddings none --criterion cross_entropy " in output
     assert "--decoder-hidden-size 650" in output
-    # 888 words and 150 ends of sentences in 20 streams, 35 at a time: two updates an epoch.
-    assert "--task truncated_bptt_lm" in output
-    assert "--total-num-update 6 --max-epoch 3" in output
+    # 150 sentences, in batches of 20 x 70 words: one update an epoch.
+    assert "--total-num-update 3 --max-epoch 3" in output
     assert words[words.index("--distributed-world-size") + 1] == "1"
 
 
