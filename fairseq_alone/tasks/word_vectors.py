@@ -34,7 +34,7 @@ class WordVectorsConfig(LanguageModelingConfig):
         default=None,
         metadata={
             "help": "leave out occurrences of words that are more frequent than this share of the text; not for "
-            "nnlm; 0 keeps all; default: 1e-4 for skip_gram and cbow, 0 for cw"
+            "nnlm; 0 keeps all but unknown words; default: 1e-4 for skip_gram and cbow, for cw none is left out"
         },
     )
 
