@@ -19,6 +19,7 @@ from fairseq_commands import (  # noqa: E402, F401 (many tests take them from he
     train,
     train_flags,
 )
+from toy_text import binarize  # noqa: E402
 
 # The tests run side by side; more threads would only wait for each other.
 torch.set_num_threads(1)
@@ -55,6 +56,12 @@ def corpus(tmp_path_factory) -> Path:
 def data(corpus, tmp_path_factory) -> Path:
     """Binarised data with one dictionary for both languages."""
     return preprocess(corpus, tmp_path_factory.mktemp("data") / "joined", "--joined-dictionary")
+
+
+@pytest.fixture(scope="session")
+def english(corpus, tmp_path_factory) -> Path:
+    """One side of the corpus, binarised for language models."""
+    return binarize(corpus, tmp_path_factory.mktemp("english") / "bin", "en")
 
 
 @pytest.fixture(scope="session")

@@ -99,18 +99,16 @@ def test_numbers_are_refused(corpus, tmp_path):
         ("transformer_lm_char_cnn", ("--criterion", "cross_entropy")),
     ],
 )
-def test_language_models(corpus, tmp_path, arch, criterion):
-    prefixes = [f"--{split}pref={corpus / split}.en" for split in ("train", "valid", "test")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", tmp_path / "data", "--workers", 1)
+def test_language_models(english, tmp_path, arch, criterion):
     size = ["--decoder-embed-dim", 16, "--decoder-layers", 1, *SIZES, "--tie-embeddings", "decoder"]
     if arch.startswith("transformer"):
         size += ["--decoder-attention-heads", 2, "--decoder-ffn-embed-dim", 16]
     run = ("--tokens-per-sample", 12, "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
     fairseq(
-        *("train", tmp_path / "data", "--user-dir", "fairseq_alone", "--task", "language_modeling", "--arch", arch),
+        *("train", english, "--user-dir", "fairseq_alone", "--task", "language_modeling", "--arch", arch),
         *(*size, *run, "--batch-size", 8, "--optimizer", "adam", "--lr", 0.01, "--save-dir", tmp_path / "run"),
         *("--max-update", 4, "--log-format", "json", *criterion),
     )
     path = ("--user-dir", "fairseq_alone", "--path", tmp_path / "run/checkpoint_last.pt")
-    done = fairseq("eval_lm", tmp_path / "data", *path, *run, "--gen-subset", "test")
+    done = fairseq("eval_lm", english, *path, *run, "--gen-subset", "test")
     assert 1 < float(re.search(r"Perplexity: ([0-9.]+)", done.stdout + done.stderr)[1]) < 60

@@ -13,6 +13,7 @@ from fairseq_commands import (
     train_flags,
     train_in_two_processes,
 )
+from toy_text import binarize
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.corpus.binarized import read_corpus
@@ -158,11 +159,8 @@ def test_separate_dictionaries_and_some_lines(corpus, tmp_path):
 
 @pytest.fixture(scope="module")
 def language(corpus, tmp_path_factory):
-    """One side of the data, for language models."""
-    folder = tmp_path_factory.mktemp("language") / "bin"
-    prefixes = [flag for split in ("train", "valid") for flag in (f"--{split}pref", corpus / f"{split}.en")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
-    return folder
+    """Its own data for language models: the vectors are kept beside them."""
+    return binarize(corpus, tmp_path_factory.mktemp("language") / "bin", "en")
 
 
 @pytest.mark.parametrize(

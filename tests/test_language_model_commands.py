@@ -1,11 +1,11 @@
 """Language models with the real commands: preprocess, train, resume, eval-lm."""
 
 import json
-import random
 import re
 
 import pytest
 from conftest import fairseq
+from toy_text import binarize, text_corpus
 
 from fairseq_alone.checkpoints import load_checkpoint
 
@@ -14,17 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
-    """A folder with sentences in which each word follows from the one before, more or less."""
-    folder = tmp_path_factory.mktemp("text")
-    generator = random.Random(2)
-    for split, size in (("train", 150), ("valid", 20), ("test", 17)):
-        lines = []
-        for _ in range(size):
-            word = generator.randrange(30)
-            words = [word := (word * 7 + generator.randrange(3)) % 30 for _ in range(generator.randint(3, 9))]
-            lines.append(" ".join(f"w{word}" for word in words))
-        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
-    return folder
+    return text_corpus(tmp_path_factory.mktemp("text") / "corpus")
 
 
 def tokens(path):
@@ -34,10 +24,7 @@ def tokens(path):
 
 @pytest.fixture(scope="module")
 def data(text, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "bin"
-    prefixes = [flag for split in ("train", "valid", "test") for flag in (f"--{split}pref", text / f"{split}.txt")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
-    return folder
+    return binarize(text, tmp_path_factory.mktemp("data") / "bin")
 
 
 def train(data, save_dir, arch, *flags):

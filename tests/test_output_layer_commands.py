@@ -93,20 +93,18 @@ def test_a_dictionary_without_counts_is_refused_in_a_sentence(corpus, tmp_path):
     )
 
 
-def test_language_models_evaluate_to_what_they_validated(corpus, tmp_path):
-    prefixes = [f"--{split}pref={corpus / split}.en" for split in ("train", "valid")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", tmp_path / "bin", "--workers", 1)
+def test_language_models_evaluate_to_what_they_validated(english, tmp_path):
     for number, output in enumerate(("hierarchical", "differentiated")):
         folder = tmp_path / str(number)
         trained = fairseq(
-            *("train", tmp_path / "bin", "--user-dir", "fairseq_alone", "--task", "language_modeling", "--cpu"),
+            *("train", english, "--user-dir", "fairseq_alone", "--task", "language_modeling", "--cpu"),
             *("--arch", "lstm_lm_alone", "--alone-inter-dim", 32, "--decoder-embed-dim", 16, "--decoder-layers", 1),
             *("--output-layer", output, "--criterion", "output_layer_loss", "--tokens-per-sample", 12),
             *("--batch-size", 8, "--required-batch-size-multiple", 1, "--optimizer", "adam", "--lr", 0.01),
             *("--max-update", 3, "--num-workers", 0, "--save-dir", folder, "--log-format", "json"),
         )
         done = fairseq(
-            *("eval_lm", tmp_path / "bin", "--user-dir", "fairseq_alone", "--path", folder / "checkpoint_last.pt"),
+            *("eval_lm", english, "--user-dir", "fairseq_alone", "--path", folder / "checkpoint_last.pt"),
             *("--gen-subset", "valid", "--tokens-per-sample", 12, "--required-batch-size-multiple", 1, "--cpu"),
             *("--num-workers", 0),
         )

@@ -28,15 +28,6 @@ NEGATIVE = ["--criterion", "negative_sampling", "--negative-shared-samples", 20]
 SAME = {"rtol": 0, "atol": 1e-6}
 
 
-@pytest.fixture(scope="module")
-def text(corpus, tmp_path_factory):
-    """One side of the corpus, for language models."""
-    folder = tmp_path_factory.mktemp("text") / "bin"
-    prefixes = [flag for split in ("train", "valid") for flag in (f"--{split}pref", corpus / f"{split}.en")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
-    return folder
-
-
 def assert_same_criterions(paths):
     """The same trained numbers of the criterion, which are not those of the start."""
     first, second = (load_checkpoint(path)["criterion"] for path in paths)
@@ -58,10 +49,10 @@ def language_model(text, save_dir, *flags):
 
 
 @pytest.mark.parametrize("flags", [SAMPLED, ADAPTIVE, NCE], ids=["sampled softmax", "adaptive", "nce"])
-def test_a_resumed_language_model_is_the_one_that_was_never_stopped(flags, text, tmp_path):
-    whole = train_log(language_model(text, tmp_path / "whole", *flags, "--max-update", 6))
-    first = train_log(language_model(text, tmp_path / "parts", *flags, "--max-update", 3))
-    log = language_model(text, tmp_path / "parts", *flags, "--max-update", 6)
+def test_a_resumed_language_model_is_the_one_that_was_never_stopped(flags, english, tmp_path):
+    whole = train_log(language_model(english, tmp_path / "whole", *flags, "--max-update", 6))
+    first = train_log(language_model(english, tmp_path / "parts", *flags, "--max-update", 3))
+    log = language_model(english, tmp_path / "parts", *flags, "--max-update", 6)
     assert [line["loss"] for line in whole] == [line["loss"] for line in first + train_log(log)]
     assert "ppl" not in whole[0]
     assert "by the dictionary" not in log
@@ -72,7 +63,7 @@ def test_a_resumed_language_model_is_the_one_that_was_never_stopped(flags, text,
         name = "log_z" if flags is NCE else "bigram_weight"
         assert float(whole[0][name]) != float(whole[-1][name])
     flags = ("--user-dir", "fairseq_alone", "--path", last[1], "--gen-subset", "valid", "--tokens-per-sample", 20)
-    done = fairseq("eval_lm", text, *flags, "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
+    done = fairseq("eval_lm", english, *flags, "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
     (perplexity,) = re.findall(r"Perplexity: ([0-9.]+)", done.stdout + done.stderr)
     valid = json.loads(re.findall(r"\| valid \| (\{.*\})", log)[-1])
     assert float(perplexity) == pytest.approx(float(valid["valid_ppl"]), abs=0.02)

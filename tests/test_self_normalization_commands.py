@@ -100,20 +100,11 @@ def test_refused(data, tmp_path, capsys):
     assert "no-folder: there is no such folder" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def text(corpus, tmp_path_factory):
-    """The target side, binarised for a language model."""
-    folder = tmp_path_factory.mktemp("text") / "bin"
-    prefixes = [flag for split in ("train", "valid") for flag in (f"--{split}pref", corpus / f"{split}.de")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
-    return folder
-
-
-def test_language_model(text, tmp_path, capsys):
+def test_language_model(english, tmp_path, capsys):
     flags = ("--user-dir", "fairseq_alone", "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
     flags += ("--tokens-per-sample", 12)
     log = fairseq(
-        *("train", text, *flags, "--task", "language_modeling", "--arch", "lstm_lm_conventional"),
+        *("train", english, *flags, "--task", "language_modeling", "--arch", "lstm_lm_conventional"),
         *("--decoder-embed-dim", 16, "--decoder-hidden-size", 16, "--decoder-layers", 1, "--tie-embeddings", "all"),
         *("--criterion", "self_normalization", "--self-normalization-weight", 0.3),
         *("--self-normalization-share", 0.5, "--batch-size", 8, "--optimizer", "adam", "--lr", 0.01, "--dropout", 0),
@@ -121,16 +112,16 @@ def test_language_model(text, tmp_path, capsys):
         "--no-epoch-checkpoints",
     ).stdout
     path = tmp_path / "checkpoint_last.pt"
-    log_z(path, text)
+    log_z(path, english)
     (found,) = json.loads(capsys.readouterr().out)
     logged = train_log(log, "valid")[-1]
     assert found["mean"] == pytest.approx(float(logged["valid_log_z"]), abs=2e-3)
     for overrides, name in (((), "perplexity"), (UNNORMALIZED, "perplexity_unnormalized")):
-        done = fairseq("eval_lm", text, *flags, "--path", path, "--gen-subset", "valid", *overrides)
+        done = fairseq("eval_lm", english, *flags, "--path", path, "--gen-subset", "valid", *overrides)
         (perplexity,) = re.findall(r"Perplexity: ([0-9.]+)", done.stdout + done.stderr)
         assert found[name] == pytest.approx(float(perplexity), rel=2e-3)
     difference = math.log(found["perplexity"] / found["perplexity_unnormalized"])
     assert difference == pytest.approx(found["mean"])
-    assert main(["log-z", str(path), str(text), "--quiet"]) == 0
+    assert main(["log-z", str(path), str(english), "--quiet"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines if line.startswith("mean of log Z")] == [f"{found['mean']:.3f}"]

@@ -77,21 +77,18 @@ def test_refused(data, tmp_path):
         one_sentence(done, f"--target-sampling-size {sentence}")
 
 
-def test_language_model(corpus, tmp_path):
-    folder = tmp_path / "bin"
-    prefixes = [flag for split in ("train", "valid") for flag in (f"--{split}pref", corpus / f"{split}.de")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
+def test_language_model(english, tmp_path):
     flags = ("--user-dir", "fairseq_alone", "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
     flags += ("--tokens-per-sample", 12)
     done = fairseq(
-        *("train", folder, *flags, "--task", "language_modeling", "--arch", "lstm_lm_alone", "--alone-inter-dim", 16),
+        *("train", english, *flags, "--task", "language_modeling", "--arch", "lstm_lm_alone", "--alone-inter-dim", 16),
         *("--decoder-embed-dim", 16, "--decoder-hidden-size", 16, "--decoder-layers", 1, "--tie-embeddings", "all"),
         *("--criterion", "target_sampling", "--target-sampling-size", 40, "--batch-size", 4, "--optimizer", "adam"),
         *("--lr", 0.01, "--max-epoch", 2, "--save-dir", tmp_path, "--log-format", "json", "--no-epoch-checkpoints"),
     )
     assert int(parts(done.stdout + done.stderr)[0][1]) > 1
     path = tmp_path / "checkpoint_last.pt"
-    evaluated = fairseq("eval_lm", folder, *flags, "--path", path, "--gen-subset", "valid")
+    evaluated = fairseq("eval_lm", english, *flags, "--path", path, "--gen-subset", "valid")
     (perplexity,) = re.findall(r"Perplexity: ([0-9.]+)", evaluated.stdout + evaluated.stderr)
     assert float(perplexity) == pytest.approx(float(train_log(done.stdout, "valid")[-1]["valid_ppl"]), abs=0.02)
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from conftest import fairseq
 from fairseq import checkpoint_utils
 from fairseq_commands import train_in_two_processes
+from toy_text import binarize
 
 from fairseq_alone import plugin
 from fairseq_alone.checkpoints import load_checkpoint
@@ -32,10 +33,7 @@ def text(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(text, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "bin"
-    prefixes = [flag for split in ("train", "valid", "test") for flag in (f"--{split}pref", text / f"{split}.txt")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
-    return folder
+    return binarize(text, tmp_path_factory.mktemp("data") / "bin")
 
 
 def flags_of(data, save_dir, *flags, arch="lstm_lm_conventional"):

@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 from fairseq_commands import assert_same_parameters, fairseq, one_sentence, train_in_two_processes, train_log
+from toy_text import binarize
 
 from fairseq_alone.checkpoints import load_checkpoint
 
@@ -28,9 +29,7 @@ def data(tmp_path_factory):
         starts = [generator.randrange(30) for _ in range(size)]
         lines = [" ".join(f"w{(start + generator.randrange(4)) % 30}" for _ in range(5)) for start in starts]
         (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
-    prefixes = [flag for split in ("train", "valid") for flag in (f"--{split}pref", folder / f"{split}.txt")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder / "bin", "--workers", 1)
-    return folder / "bin"
+    return binarize(folder, folder / "bin")
 
 
 def flags_of(data, save_dir, *flags):

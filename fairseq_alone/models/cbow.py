@@ -1,14 +1,11 @@
 """``--arch cbow``: the words around predict the word in the middle (Mikolov et al., 2013), over any family."""
 
-from argparse import Namespace
 from typing import Any
 
-from fairseq.tasks import FairseqTask
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseq_alone.corpus.windows import Predicted, WindowKind
 from fairseq_alone.models.word_vector_model import WordVectorDecoder, WordVectorModel, require_windows
-from fairseq_alone.modules.embedding import Embedding
 from fairseq_alone.modules.window_losses import band, window_means
 
 
@@ -38,6 +35,7 @@ class CBOWDecoder(WordVectorDecoder):
 class CBOW(WordVectorModel):
     """Continuous bag of words: the gradient is that of the mean of a window."""
 
+    decoder_class = CBOWDecoder
     window_help = "words on each side; the size of each window is drawn from 1 to N"
     default_window = 5
 
@@ -45,11 +43,3 @@ class CBOW(WordVectorModel):
     def kind_of_windows(cls, window: int) -> WindowKind:
         """Drawn windows, whose middle is predicted."""
         return WindowKind(window, Predicted.CENTRE, drawn=True)
-
-    @classmethod
-    def build_decoder(
-        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: nn.Module | None
-    ) -> CBOWDecoder:
-        """Build the decoder."""
-        assert output_projection is not None  # only fairseq's Transformer makes its own
-        return CBOWDecoder(task.target_dictionary, embed_tokens, output_projection, args.window)

@@ -1,14 +1,11 @@
 """``--arch skip_gram``: each word predicts the words around it (Mikolov et al., 2013), over any family."""
 
-from argparse import Namespace
 from typing import Any
 
-from fairseq.tasks import FairseqTask
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseq_alone.corpus.windows import Predicted, WindowKind
 from fairseq_alone.models.word_vector_model import WordVectorDecoder, WordVectorModel, require_windows
-from fairseq_alone.modules.embedding import Embedding
 
 
 class SkipGramDecoder(WordVectorDecoder):
@@ -36,6 +33,7 @@ class SkipGramDecoder(WordVectorDecoder):
 class SkipGram(WordVectorModel):
     """Skip-gram: the input embedding is that of the word in the middle, the output's that of the words around it."""
 
+    decoder_class = SkipGramDecoder
     window_help = "words on each side; the size of each window is drawn from 1 to N"
     default_window = 5
 
@@ -43,11 +41,3 @@ class SkipGram(WordVectorModel):
     def kind_of_windows(cls, window: int) -> WindowKind:
         """Drawn windows, whose words are predicted."""
         return WindowKind(window, Predicted.AROUND, drawn=True)
-
-    @classmethod
-    def build_decoder(
-        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: nn.Module | None
-    ) -> SkipGramDecoder:
-        """Build the decoder."""
-        assert output_projection is not None  # only fairseq's Transformer makes its own
-        return SkipGramDecoder(task.target_dictionary, embed_tokens, output_projection, args.window)

@@ -48,11 +48,14 @@ class WordVectorDecoder(FairseqDecoder):
 class WordVectorModel(EmbeddingFamilyLanguageModel):
     """A model of words and their windows, for ``--task word_vectors``.
 
-    A network sets :attr:`window_help`, :attr:`default_window` and offers :meth:`kind_of_windows` and
-    :meth:`build_decoder`.
+    A network sets :attr:`decoder_class`, :attr:`window_help`, :attr:`default_window` and offers
+    :meth:`kind_of_windows`; one whose decoder takes more than the window overrides :meth:`build_decoder`.
     """
 
     output_dim_flag = "--decoder-embed-dim"
+
+    #: Made of the words, the input embedding, the output layer and ``--window``.
+    decoder_class: ClassVar[type[WordVectorDecoder]]
 
     #: What ``--window`` is for this network.
     window_help: ClassVar[str]
@@ -86,6 +89,14 @@ class WordVectorModel(EmbeddingFamilyLanguageModel):
     def embedding_sizes(cls, args: Namespace) -> tuple[int, int]:
         """One size for input and output."""
         return args.decoder_embed_dim, args.decoder_embed_dim
+
+    @classmethod
+    def build_decoder(
+        cls, args: Namespace, task: FairseqTask, embed_tokens: Embedding, output_projection: nn.Module | None
+    ) -> WordVectorDecoder:
+        """Build the decoder."""
+        assert output_projection is not None  # only fairseq's Transformer makes its own
+        return cls.decoder_class(task.target_dictionary, embed_tokens, output_projection, args.window)
 
     @classmethod
     def refuse_unsupported_flags(cls, args: Namespace) -> None:

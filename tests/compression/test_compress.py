@@ -165,15 +165,9 @@ def test_a_file_as_output(compressed, data, teacher, tmp_path):
     assert (tmp_path / "small.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
-def test_a_language_model(data, tmp_path):
-    text = tmp_path / "text"
-    text.mkdir()
-    for split in ("train", "valid"):
-        for suffix in ("bin", "idx"):
-            (text / f"{split}.{suffix}").symlink_to(data / f"{split}.en-de.en.{suffix}")
-    (text / "dict.txt").symlink_to(data / "dict.en.txt")
+def test_a_language_model(english, tmp_path):
     fairseq(
-        *("train", text, "--task=language_modeling", "--tokens-per-sample=50", "--arch=transformer_lm"),
+        *("train", english, "--task=language_modeling", "--tokens-per-sample=50", "--arch=transformer_lm"),
         *("--decoder-embed-dim=16", "--decoder-input-dim=16", "--decoder-output-dim=16", "--decoder-ffn-embed-dim=16"),
         *("--decoder-layers=1", "--decoder-attention-heads=2", "--optimizer=adam", "--lr=0.01", "--batch-size=8"),
         *(
@@ -187,7 +181,7 @@ def test_a_language_model(data, tmp_path):
         ),
         *("--criterion=cross_entropy", "--share-decoder-input-output-embed"),
     )
-    words = (tmp_path / "checkpoint_last.pt", text, "--family", "factorized", "--share", 0.5, "--lr", 0.002)
+    words = (tmp_path / "checkpoint_last.pt", english, "--family", "factorized", "--share", 0.5, "--lr", 0.002)
     found = json.loads(compress(*words, "--updates", 20, "--output", tmp_path / "out", "--json"))["models"]
     assert found["tuned"]["valid_ppl"] < found["start"]["valid_ppl"]
     command = (tmp_path / "out/command").read_text()

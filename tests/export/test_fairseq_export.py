@@ -138,14 +138,6 @@ def test_from_pretrained_takes_raw_text(trained, data, tmp_path):
     assert re.findall(r"^D-0\t\S+\t(.*)", stock.stdout, re.M) == [done.stdout.splitlines()[-1]]
 
 
-@pytest.fixture(scope="module")
-def text_data(corpus, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("text") / "bin"
-    prefixes = [flag for split in ("train", "valid", "test") for flag in (f"--{split}pref", corpus / f"{split}.en")]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder, "--workers", 1)
-    return folder
-
-
 @pytest.mark.parametrize(
     ("arch", "flags"),
     [
@@ -153,17 +145,17 @@ def text_data(corpus, tmp_path_factory):
         ("lstm_lm_factorized", ["--factorized-dim", 4]),
     ],
 )
-def test_eval_lm_prints_the_same(arch, flags, text_data, tmp_path):
+def test_eval_lm_prints_the_same(arch, flags, english, tmp_path):
     size = ["--decoder-embed-dim", 16, "--decoder-layers", 1, *flags]
     size += ["--alone-inter-dim", 32] if "alone" in arch else []
     fairseq(
-        *("train", text_data, *PLUGIN, "--task", "language_modeling", "--arch", arch, "--tie-embeddings", "all", *size),
+        *("train", english, *PLUGIN, "--task", "language_modeling", "--arch", arch, "--tie-embeddings", "all", *size),
         *(*SMALL_TRAINING[:4], "--criterion", "cross_entropy", "--max-tokens", 400, "--cpu", "--num-workers", 0),
         *("--tokens-per-sample", 12, "--save-dir", tmp_path, "--max-update", 3, "--no-epoch-checkpoints"),
     )
     checkpoint = tmp_path / "checkpoint_last.pt"
-    exported = export(checkpoint, tmp_path / "out", text_data)
+    exported = export(checkpoint, tmp_path / "out", english)
     flags = ("--tokens-per-sample", 12, "--required-batch-size-multiple", 1, "--cpu", "--num-workers", 0)
-    own = fairseq("eval_lm", text_data, *PLUGIN, "--path", checkpoint, *flags)
-    assert results(stock_fairseq("eval_lm", text_data, "--path", exported / "model.pt", *flags)) == results(own)
+    own = fairseq("eval_lm", english, *PLUGIN, "--path", checkpoint, *flags)
+    assert results(stock_fairseq("eval_lm", english, "--path", exported / "model.pt", *flags)) == results(own)
     assert "fairseq-eval-lm DATA_BIN" in (exported / "README.md").read_text()

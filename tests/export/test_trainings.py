@@ -44,17 +44,11 @@ def test_half_precision_with_a_moving_average(data, tmp_path, capsys):
         ("lstm_lm", ["--decoder-hidden-size=16"]),
     ],
 )
-def test_language_models_of_stock_fairseq(arch, flags, data, tmp_path, capsys):
-    text = tmp_path / "text"
-    text.mkdir()
-    for split in ("train", "valid"):
-        for suffix in ("bin", "idx"):
-            (text / f"{split}.{suffix}").symlink_to(data / f"{split}.en-de.en.{suffix}")
-    (text / "dict.txt").symlink_to(data / "dict.en.txt")
+def test_language_models_of_stock_fairseq(arch, flags, english, tmp_path, capsys):
     fairseq(
-        *("train", text, "--task=language_modeling", "--tokens-per-sample=50", "--arch", arch, *flags),
+        *("train", english, "--task=language_modeling", "--tokens-per-sample=50", "--arch", arch, *flags),
         *("--decoder-embed-dim=16", "--decoder-layers=1", "--optimizer=adam", "--max-tokens=400", "--cpu"),
         *("--num-workers=0", "--required-batch-size-multiple=1", "--max-update=2", "--no-epoch-checkpoints"),
         *("--save-dir", tmp_path, "--criterion=cross_entropy"),
     )
-    verified(tmp_path / "checkpoint_last.pt", tmp_path / "out", text, capsys)
+    verified(tmp_path / "checkpoint_last.pt", tmp_path / "out", english, capsys)

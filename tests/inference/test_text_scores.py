@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from fairseq_commands import fairseq
+from toy_text import binarize
 
 import fairseq_alone
 from fairseq_alone.cli import main
@@ -27,9 +28,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lm")
     for split, lines in LINES.items():
         (folder / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
-    prefixes = [f"--{split}pref={folder / split}.txt" for split in LINES]
-    fairseq("preprocess", "--only-source", *prefixes, "--destdir", folder / "bin", "--workers", 1)
-    return folder / "bin"
+    return binarize(folder, folder / "bin")
 
 
 TRANSFORMER = ("--decoder-ffn-embed-dim", 16, "--decoder-attention-heads", 2, "--alone-inter-dim", 8)

@@ -1,6 +1,5 @@
 """Tiny corpora in every form that the recipes take. The record of checksums was made from these: change none."""
 
-import random
 from pathlib import Path
 
 SPLITS = ("train", "valid", "test")
@@ -90,18 +89,4 @@ def duc_folder(folder: Path) -> Path:
     for reference in range(4):
         text = "".join(f"Headline {number} by {reference}\n" for number in range(500))
         (folder / "references" / f"task1_ref{reference}.txt").write_text(text)
-    return folder
-
-
-def text_corpus(folder: Path) -> Path:
-    """Sentences in which each word follows from the one before, more or less."""
-    folder.mkdir()
-    generator = random.Random(2)
-    for split, size in (("train", 150), ("valid", 20), ("test", 17)):
-        lines = []
-        for _ in range(size):
-            word = generator.randrange(30)
-            words = [word := (word * 7 + generator.randrange(3)) % 30 for _ in range(generator.randint(3, 9))]
-            lines.append(" ".join(f"w{word}" for word in words))
-        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
     return folder

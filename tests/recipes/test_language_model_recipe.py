@@ -6,9 +6,9 @@ import re
 import shlex
 from collections import Counter
 
-import corpora
 import pytest
 from served import serve_fairseq, served_command
+from toy_text import text_corpus
 
 from fairseq_alone.cli import main
 from fairseq_alone.recipes import five_language_models, workers
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
-    return corpora.text_corpus(tmp_path_factory.mktemp("text") / "corpus")
+    return text_corpus(tmp_path_factory.mktemp("text") / "corpus")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 import corpora
 import pytest
 from served import serve_fairseq
+from toy_text import text_corpus
 
 from fairseq_alone.cli import main
 from fairseq_alone.recipes.old_variables import arguments
@@ -22,7 +23,7 @@ INPUTS = {
     "headlines-tsv": ("headlines", corpora.awkward_tsv_corpus),
     "headlines-parallel-sentencepiece": ("headlines", corpora.parallel_headlines),
     "headlines-namas-duc": ("headlines", corpora.namas_corpus),
-    "language_model": ("language_model", corpora.text_corpus),
+    "language_model": ("language_model", text_corpus),
 }
 
 
