@@ -43,6 +43,7 @@ from fairseq_alone.models.conventional_family import ConventionalFamily
 from fairseq_alone.models.families import FAMILIES
 from fairseq_alone.modules.compact_file import is_safetensors
 from fairseq_alone.recipes.execute import NORMAL, execute
+from fairseq_alone.recipes.language_model_training import CARRIED
 from fairseq_alone.recipes.run_folder import RunFolder
 from fairseq_alone.recipes.steps import say
 from fairseq_alone.recipes.work_folder import WorkFolder, open_work
@@ -110,9 +111,13 @@ def compress(chosen: Compression, show: int = NORMAL) -> dict[str, Any]:
     teacher = open_teacher(chosen.model, chosen.data)
     work = _scored_work(chosen, teacher) if chosen.score else None
     training = teacher_training(teacher.path if teacher.path.endswith(".pt") else None)
+    if training.carries_state:
+        # In use it is forgotten, since texts are single.
+        task_settings = {**teacher.config["task"], "_name": "truncated_bptt_lm"}
+        teacher = replace(teacher, config={**teacher.config, "task": task_settings})
     finetuning = chosen.finetuning(LR_FACTOR * training.lr if chosen.lr is None else chosen.lr)
     settings = [f"teacher={_digest(teacher)}", f"family={chosen.family}", f"share={chosen.share}"]
-    settings += [f"bits={chosen.bits}", *finetuning.settings()]
+    settings += [f"bits={chosen.bits}", *finetuning.settings(), *([CARRIED] if training.carries_state else [])]
     folder.refuse_other_settings(settings)
     student = _student(chosen, teacher, folder)
     task = tasks.setup_task(student.cfg.task)

@@ -8,6 +8,7 @@ from typing import Any
 from fairseq_alone.compression.measure import epoch_iterator
 from fairseq_alone.compression.settings import TeacherTraining
 from fairseq_alone.compression.student import Student
+from fairseq_alone.errors import UserError
 from fairseq_alone.recipes import fairseq_command
 from fairseq_alone.recipes.batch import divide
 from fairseq_alone.recipes.run_folder import RunFolder
@@ -82,6 +83,11 @@ def plan_finetuning(
     """
     gpus = 0 if chosen.cpu else count_gpus()
     found = find_workers({}, gpus, chosen.workers, training.fp16)
+    if training.carries_state and (chosen.max_tokens or chosen.effective_tokens):
+        raise UserError(
+            "--max-tokens and --effective-tokens do not work with a model whose state is carried on: its text is read "
+            "as the teacher's was"
+        )
     unit = "tokens" if chosen.max_tokens or chosen.effective_tokens else training.unit
     in_all = chosen.effective_tokens or training.batch
     batch = divide(in_all, chosen.max_tokens or min(in_all, training.most), found, unit)
@@ -98,7 +104,7 @@ def plan_finetuning(
         *("--max-tokens" if unit == "tokens" else "--batch-size", str(batch.size)),
         *("--update-freq", str(batch.update_freq), "--required-batch-size-multiple", "1", "--seed", str(chosen.seed)),
         *("--finetune-from-model", str(folder.path / "student.pt"), "--save-dir", str(folder.checkpoints)),
-        *("--no-epoch-checkpoints", "--save-interval-updates", str(_SAVE_UPDATES), "--keep-interval-updates", "1"),
+        *("--no-epoch-checkpoints", *_saving(training)),
         *("--log-format", "json", "--log-interval", "50", *found.flags, *chosen.flags),
     ]
     return Plan(
@@ -111,6 +117,13 @@ def plan_finetuning(
         0 if chosen.updates else chosen.epochs,
         chosen.updates or 0,
     )
+
+
+def _saving(training: TeacherTraining) -> list[str]:
+    """Within an epoch, too; but the state of a teacher that carries one is in no checkpoint."""
+    if training.carries_state:
+        return []
+    return ["--save-interval-updates", str(_SAVE_UPDATES), "--keep-interval-updates", "1"]
 
 
 def _criterion(student: Student, folder: Path, chosen: Finetuning) -> list[str]:

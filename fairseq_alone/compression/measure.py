@@ -11,6 +11,7 @@ from fairseq_alone.inference.trained_model import TrainedModel
 from fairseq_alone.inference.translator import Translator
 from fairseq_alone.modules.compact_file import bytes_under
 from fairseq_alone.recipes.work_folder import WorkFolder
+from fairseq_alone.tasks.truncated_bptt_lm import TruncatedBPTTTask
 from fairseq_alone.text_files import read_lines
 
 
@@ -46,7 +47,8 @@ def epoch_iterator(
 ) -> Any:
     """fairseq's iterator over a split, of which each worker has one of ``shards``; ``len`` counts its batches.
 
-    Sentences that are too long for the model are left out, as in training.
+    Sentences that are too long for the model are left out, as in training. Where the task carries the state of a model
+    on, the batches go on where those before ended, and ``max_tokens`` does not count.
 
     Args:
         task: fairseq's, with the folder of the data.
@@ -58,6 +60,8 @@ def epoch_iterator(
     """
     if split not in task.datasets:
         task.load_dataset(split)
+    if isinstance(task, TruncatedBPTTTask):
+        task.read_for(model)
     limits = resolve_max_positions(task.max_positions(), model.max_positions(), max_tokens)
     return task.get_batch_iterator(
         task.dataset(split),

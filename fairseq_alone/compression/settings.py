@@ -25,6 +25,7 @@ class TeacherTraining:
         unit: "tokens" or "sequences".
         flags: of the optimizer.
         fp16: whether it was in half precision.
+        carries_state: whether each sequence began with the state of the one before (``--task truncated_bptt_lm``).
     """
 
     lr: float
@@ -33,6 +34,7 @@ class TeacherTraining:
     unit: str
     flags: list[str]
     fp16: bool
+    carries_state: bool
 
 
 def teacher_training(path: str | None) -> TeacherTraining:
@@ -57,6 +59,7 @@ def teacher_training(path: str | None) -> TeacherTraining:
         unit=unit,
         flags=flags,
         fp16=bool(groups.get("common", {}).get("fp16")),
+        carries_state=groups.get("task", {}).get("_name") == "truncated_bptt_lm",
     )
 
 

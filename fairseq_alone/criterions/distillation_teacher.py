@@ -1,5 +1,6 @@
 """The teacher of a distillation: a trained model that only answers."""
 
+import logging
 import os
 from typing import Any
 
@@ -10,6 +11,8 @@ from fairseq.tasks import FairseqTask
 from torch import Tensor, nn
 
 from fairseq_alone.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 class DistillationTeacher:
@@ -52,6 +55,9 @@ class DistillationTeacher:
     def logits(self, student: nn.Module, net_input: dict[str, Any]) -> Tensor:
         """What the teacher says of a batch, (B, T, V).
 
+        A teacher whose state is carried on has one of its own. No checkpoint has it, so a training that goes on in the
+        middle of an epoch begins with an empty one, and says so.
+
         Args:
             student: gives the device and the floating type.
             net_input: of the batch, as for the student.
@@ -60,6 +66,9 @@ class DistillationTeacher:
         own, wanted = next(self._model.parameters()), next(student.parameters())
         if (own.device, own.dtype) != (wanted.device, wanted.dtype):
             self._model.to(device=wanted.device, dtype=wanted.dtype)
+        if net_input.get("first_piece") is False and not self._model.decoder.carried_state.has_begun(training=False):
+            logger.warning(f"{self.path} begins with an empty state, in the middle of an epoch")
+            net_input = {**net_input, "first_piece": True}
         found: Tensor = self._model(**net_input)[0]
         return found
 

@@ -35,6 +35,10 @@ class CarriedState:
             raise RuntimeError(f"the piece before had {state[0][0].size(0)} texts side by side, this one has {batch}")
         return state
 
+    def has_begun(self, training: bool) -> bool:
+        """Whether there was a piece before."""
+        return training in self._states
+
     def keep(self, state: State, training: bool) -> None:
         """Remember how a piece ended."""
         self._states[training] = [(hidden.detach(), cell.detach()) for hidden, cell in state]

@@ -44,9 +44,13 @@ class TruncatedBPTTTask(LanguageModelingTask):
 
     def build_model(self, args: Any, from_checkpoint: bool = False) -> nn.Module:
         """Build the model, and note whether it has a state."""
-        model: Any = super().build_model(args, from_checkpoint)
-        self._carries_state = hasattr(model.decoder, "carried_state")
+        model = super().build_model(args, from_checkpoint)
+        self.read_for(model)
         return model
+
+    def read_for(self, model: Any) -> None:
+        """Make batches for a model from now on, which has a state or none."""
+        self._carries_state = hasattr(model.decoder, "carried_state")
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
         """Read all tokens of a split. FileNotFoundError: there is no such split."""

@@ -15,6 +15,7 @@ from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli import main
 from fairseq_alone.inference.opening import open_model
 from fairseq_alone.recipes import execute
+from fairseq_alone.recipes.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -187,6 +188,32 @@ def test_a_language_model(english, tmp_path):
     command = (tmp_path / "out/command").read_text()
     for flag in ("--batch-size 8", "--criterion cross_entropy_with_distillation"):
         assert flag in command
+
+
+def test_a_language_model_whose_state_is_carried_on(english, tmp_path):
+    """Student and teacher read on and on, too; and what is measured is what the teacher's own training logged."""
+    log = fairseq(
+        *("train", english, "--user-dir", "fairseq_alone", "--task", "truncated_bptt_lm", "--tokens-per-sample", 5),
+        *("--arch", "lstm_lm_conventional", "--decoder-embed-dim", 16, "--decoder-hidden-size", 16),
+        *("--decoder-layers", 1, "--decoder-out-embed-dim", 16, "--tie-embeddings", "decoder", "--batch-size", 6),
+        *("--optimizer", "adam", "--lr", 0.02, "--max-epoch", 2, "--cpu", "--num-workers", 0, "--log-format", "json"),
+        *("--no-epoch-checkpoints", "--save-dir", tmp_path),
+    ).stdout
+    words = (tmp_path / "checkpoint_last.pt", english, *SMALLER, "--output", tmp_path / "out")
+    found = json.loads(compress(*words, "--epochs", 2, "--json"))["models"]
+    own = float(train_log(log, "valid")[-1]["valid_ppl"])
+    assert found["teacher"]["valid_ppl"] == pytest.approx(own, abs=0.01)
+    folder = tmp_path / "out"
+    tuned = train_log((folder / "train.log").read_text(), "valid")[-1]["valid_ppl"]
+    assert found["tuned"]["valid_ppl"] == pytest.approx(float(tuned), abs=0.01)
+    command = (folder / "command").read_text()
+    assert "--task truncated_bptt_lm" in command
+    # In the middle of an epoch the teacher's state would be lost.
+    assert "--save-interval-updates" not in command
+    # So that the recipe's evaluation reads on and on, too.
+    assert RunFolder.at(folder).settings.count("carry_state=1") == 1
+    refused = compress(*words[:-1], tmp_path / "other", "--max-tokens", 100, status=1)
+    assert "--max-tokens and --effective-tokens do not work with a model whose state is carried on" in refused
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The criterions with distillation beside those they extend, on small models in this process."""
 
+import copy
 import math
 
 import pytest
@@ -8,11 +9,13 @@ from fairseq.criterions.cross_entropy import CrossEntropyCriterion
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 from fairseq.logging import metrics
 from toy_checkpoints import toy_model, write_checkpoint
+from toy_trained import toy_trained
 
 from fairseq_alone.criterions.cross_entropy_with_distillation import (
     CrossEntropyWithDistillation,
     CrossEntropyWithDistillationConfig,
 )
+from fairseq_alone.criterions.distillation_teacher import DistillationTeacher
 from fairseq_alone.criterions.label_smoothed_cross_entropy_with_distillation import (
     LabelSmoothedCrossEntropyWithDistillation,
     LabelSmoothedCrossEntropyWithDistillationConfig,
@@ -153,6 +156,26 @@ def test_logged_apart_and_in_base_2(pair, teacher, student, sample):
     for name in ("nll_loss", "distillation_loss", "loss"):
         assert values[name] == pytest.approx(log[name].item() / 5 / math.log(2), abs=1e-3)
     assert values["ppl"] == pytest.approx(2 ** values["nll_loss"], rel=1e-2)
+
+
+def test_a_teacher_with_a_state_goes_on_with_it_and_begins_anew_after_a_resume(caplog):
+    trained = toy_trained("lstm_lm_conventional")
+
+    def read():
+        teacher = DistillationTeacher("teacher.pt", trained.task)
+        teacher._model = copy.deepcopy(trained.model)
+        return teacher
+
+    teacher, model = read(), trained.model
+    words = torch.tensor([[5, 6, 7, 8, 9, 10]])
+    pieces = [{"src_tokens": words[:, :3], "first_piece": True}, {"src_tokens": words[:, 3:], "first_piece": False}]
+    whole = teacher.logits(model, {"src_tokens": words, "first_piece": True})
+    parts = [teacher.logits(model, piece) for piece in pieces]
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+    # A training that goes on in the middle of an epoch.
+    resumed = read().logits(model, pieces[1])
+    torch.testing.assert_close(resumed, teacher.logits(model, {**pieces[1], "first_piece": True}))
+    assert "teacher.pt begins with an empty state" in caplog.text
 
 
 @pytest.mark.parametrize(
