@@ -148,6 +148,15 @@ for _merges in (2000, 4000):
     SETTINGS[f"table_{_merges}_merges_corpus"] = Setting(
         "conventional", merges=_merges, start="corpus", series="a table of fewer subwords, corpus start"
     )
+# The augmented loss over a table whose vectors say something from the start. With tau 1 its targets are nearly flat.
+_AUGMENTED = ("--criterion", "label_smoothed_cross_entropy_with_augmented_loss", "--augmented-loss-weight", "0.5")
+for _tau in (0.1, 0.2, 0.3, 1.0):
+    SETTINGS[f"augmented_tau_{_tau:g}"] = Setting(
+        "conventional",
+        start="corpus",
+        flags=(*_AUGMENTED, "--augmented-loss-temperature", str(_tau)),
+        series="a table, corpus start, augmented loss",
+    )
 # One change at a time, at a quarter of the table.
 SETTINGS["real_half"] = Setting("alone_real", 0.5)
 SETTINGS["real_quarter"] = Setting("alone_real", 0.25)
