@@ -22,6 +22,9 @@ from fairseq_alone.files import replaced_on_success
 _MARKS_AT_START = re.compile("(?:^|(?<=\t))\ufeff+")
 _MARKS_ANYWHERE = re.compile("\ufeff+")
 
+# How such a file begins.
+_GZIP = b"\x1f\x8b"
+
 # Control and format characters (zero-width space and joiners, soft hyphen, marks of direction), spaces and separators.
 _INVISIBLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
 
@@ -110,6 +113,8 @@ def _decoded_lines(
         try:
             line = raw.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
+            if number == 1 and raw.startswith(_GZIP):
+                raise UserError(f"{path}: is compressed by gzip; unpack it first") from error
             raise UserError(
                 f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line is 0x{raw[error.start]:02x})"
             ) from error

@@ -1,5 +1,6 @@
 """What a line of text is, for every reader: byte order marks, invisible characters, line ends; whole files written."""
 
+import gzip
 import json
 import shlex
 import shutil
@@ -65,6 +66,9 @@ def test_files_that_cannot_be_read_are_named_with_the_line(tmp_path):
     with pytest.raises(UserError, match=f"^{tmp_path}: cannot be read"):
         text_files.read_lines(str(tmp_path))
     (tmp_path / "latin1").write_bytes("gut\nschön\n".encode("latin-1"))
+    (tmp_path / "text.gz").write_bytes(gzip.compress(b"text\n"))
+    with pytest.raises(UserError, match=r"text\.gz: is compressed by gzip; unpack it first$"):
+        text_files.read_lines(str(tmp_path / "text.gz"))
     with pytest.raises(UserError, match=r"latin1, line 2: not UTF-8 \(byte 4 of the line is 0xf6\)$"):
         text_files.read_lines(str(tmp_path / "latin1"))
     empty = write(tmp_path / "empty", "")

@@ -11,8 +11,10 @@ import argparse
 import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterable
+from typing import Any, NoReturn
 
 from fairseq_alone import __version__, compat
 from fairseq_alone.errors import UserError
@@ -79,13 +81,39 @@ _NEED_FAIRSEQ = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, and what may be meant; --help shows the usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Remember the words: one that is missing may be there with a misspelt flag."""
+        self._words = list(args or ())
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        flags = list(self._option_string_actions)
+        misspelt = [word for word in self._words if word.startswith("--") and word.split("=")[0] not in flags]
+        wrong = re.fullmatch(r"argument (\S+): invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if wrong:
+            choices = [choice.strip().strip("'") for choice in wrong[3].split(",")]
+            near = difflib.get_close_matches(wrong[2], choices, n=1)
+            few = wrong[1] != "COMMAND"
+            advice = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(choices)}" if few else ""
+            message = f"{wrong[1]}: there is no '{wrong[2]}'; {advice or f'see {self.prog} --help'}"
+        elif misspelt:
+            message = _no_such_flag(misspelt[0].split("=")[0], flags, self.prog)
+        else:
+            message = f"{message}; see {self.prog} --help"
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
 def build_parser(wanted: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     """The parser of ``fairseq-alone``.
 
     Args:
         wanted: the subcommands whose arguments it shall know; their modules are imported. Others are listed only.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fairseq-alone",
         description="Tools for Transformers whose embedding table is computed instead of stored.",
     )
@@ -158,6 +186,10 @@ def _unknown_words(words: list[str], args: argparse.Namespace) -> str:
     flag = next((word.split("=")[0] for word in words if word.startswith("--")), None)
     if flag is None:
         return f"too many arguments: {' '.join(words)}; see fairseq-alone {args.command} --help"
-    near = difflib.get_close_matches(flag, args.flags_of_command, n=1)
-    advice = f"did you mean {near[0]}?" if near else f"see fairseq-alone {args.command} --help"
+    return _no_such_flag(flag, args.flags_of_command, f"fairseq-alone {args.command}")
+
+
+def _no_such_flag(flag: str, known: list[str], command: str) -> str:
+    near = difflib.get_close_matches(flag, known, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"see {command} --help"
     return f"{flag}: there is no such flag; {advice}"

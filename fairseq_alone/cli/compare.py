@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.product_bytes import MEGABYTES, megabytes
 from fairseq_alone.cli.report import describe
-from fairseq_alone.cli.trained_run import RUN_HELP, TrainedRun, find_run, read_history, run_names
+from fairseq_alone.cli.trained_run import RUN_HELP, TrainedRun, find_run, finished, read_history, run_names
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import write_text
@@ -25,9 +25,9 @@ def run(args: argparse.Namespace) -> None:
     """Print the table, or JSON, and write it where ``--output`` says."""
     if args.examples < 0:
         raise UserError(f"--examples must not be negative, got {args.examples}")
-    names, runs = run_names(args.runs), [find_run(path) for path in args.runs]
-    require_apart([("--output", args.output)], [path for run in runs for path in run.files])
-    results = [{"run": name, **_facts(run)} for name, run in zip(names, runs, strict=True)]
+    runs = list(zip(run_names(args.runs), map(find_run, args.runs), strict=True))
+    require_apart([("--output", args.output)], [path for _, run in runs for path in run.files])
+    results = [{"run": name, **_facts(run)} for name, run in finished(runs)]
     if args.json:
         text = json.dumps(results, indent=1, ensure_ascii=False)
     else:

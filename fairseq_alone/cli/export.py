@@ -159,6 +159,10 @@ def _tell(args: argparse.Namespace, found: Verification | None) -> None:
                 1,
             )
         )
+        if found.equal < found.sentences:
+            print(
+                "Results may differ where two are nearly as likely: the numbers are rounded, or added in another order."
+            )
 
 
 def _sizes(output: str) -> dict[str, int]:

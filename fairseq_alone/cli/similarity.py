@@ -219,14 +219,17 @@ def _analogies_table(rows: list[dict], mean: dict | None) -> str:
 
 
 def _missing_lines(rows: list[dict], kind: str) -> list[str]:
-    lines = []
+    """A sentence for the words of each file that have no vector; one for all embeddings that lack the same."""
+    lacking: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for row in rows:
         for one in row[kind]:
-            missing = one["missing"]
-            if missing:
-                some = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
-                count = "1 word has" if len(missing) == 1 else f"{len(missing):,} words have"
-                lines.append(f"{row['path']}: {count} no vector, of {one['path']}: {some}")
+            if one["missing"]:
+                lacking.setdefault((one["path"], tuple(one["missing"])), []).append(row["path"])
+    lines = []
+    for (path, missing), files in lacking.items():
+        some = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
+        count = "1 word has" if len(missing) == 1 else f"{len(missing):,} words have"
+        lines.append(f"{', '.join(files)}: {count} no vector, of {path}: {some}")
     return ["", *lines] if lines else []
 
 

@@ -2,10 +2,11 @@
 
 import glob
 import os
+import sys
 from dataclasses import dataclass, replace
 
 from fairseq_alone.cli.checkpoint_history import checkpoint_order, read_checkpoints
-from fairseq_alone.cli.training_log import TrainingHistory, read_training_log
+from fairseq_alone.cli.training_log import TrainingHistory, UnfinishedEpochError, read_training_log
 from fairseq_alone.errors import UserError
 
 RUN_HELP = (
@@ -85,6 +86,30 @@ def read_history(run: TrainedRun) -> TrainingHistory:
         return history
     # With --log-format none the log knows when a checkpoint was saved, and its loss.
     return replace(log, validations=history.validations or log.validations)
+
+
+def finished(runs: list[tuple[str, TrainedRun]]) -> list[tuple[str, TrainedRun]]:
+    """Leave out those of several runs that have not finished an epoch; standard error names them.
+
+    Args:
+        runs: by name.
+
+    Raises:
+        UserError: none is left, or a file of one is unreadable.
+    """
+    kept = []
+    for name, run in runs:
+        try:
+            read_history(run)
+        except UnfinishedEpochError:
+            if len(runs) == 1:
+                raise
+            print(f"{name}: no epoch was finished yet; left out", file=sys.stderr)
+        else:
+            kept.append((name, run))
+    if not kept:
+        raise UserError("no epoch was finished yet in any of these runs")
+    return kept
 
 
 def run_names(paths: list[str]) -> list[str]:

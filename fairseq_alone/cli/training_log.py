@@ -19,6 +19,14 @@ _METRIC = re.compile(r"'best_checkpoint_metric': '(\w+)'")
 _PARAMETERS = re.compile(r"num\. shared model params: .*\(num\. trained: ([\d,]+)\)")
 
 
+# What fairseq-train writes before its first report, and after an epoch.
+_TRAINS, _ENDED = "| fairseq_cli.train |", ("| end of epoch ", "Saved checkpoint ")
+
+
+class UnfinishedEpochError(UserError):
+    """A training that has not reached the end of its first epoch."""
+
+
 # Epoch, loss, nll and ppl of a validation.
 _Reported = tuple[int, float, float | None, float | None]
 
@@ -69,6 +77,7 @@ def read_training_log(path: str) -> TrainingHistory:
     that called ``valid`` counts, or else the first.
 
     Raises:
+        UnfinishedEpochError: the first epoch goes on.
         UserError: there is no such file, or it holds no report at all.
     """
     if not os.path.isfile(path):
@@ -77,8 +86,11 @@ def read_training_log(path: str) -> TrainingHistory:
     reported: dict[str, dict[int, _Reported]] = {}  # by validation set and update
     saved: dict[int, _Reported] = {}  # the same, of the messages about checkpoints
     metric, parameters = "loss", None
+    trains = ended = False
     with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
+            trains = trains or _TRAINS in line
+            ended = ended or any(sign in line for sign in _ENDED)
             subset, epoch, values = _report(line.rstrip())
             if subset == "train" and "train_wall" in values:
                 epochs[epoch] = (int(values["num_updates"]), values["train_wall"])
@@ -95,9 +107,11 @@ def read_training_log(path: str) -> TrainingHistory:
     if not validations and metric == "loss":
         validations = saved
     if not epochs and not validations:
+        if trains and not ended:
+            raise UnfinishedEpochError(f"{path}: no epoch was finished yet")
         raise UserError(
-            f"{path}: no epoch was finished, or fairseq-train did not write this (with --log-format none a --log-file "
-            "has no numbers: name the --save-dir)"
+            f"{path}: fairseq-train did not write this, or without numbers (with --log-format none a --log-file has "
+            "none: name the --save-dir)"
         )
     return TrainingHistory(
         validations=[

@@ -12,7 +12,7 @@ from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.errors import UserError
 from fairseq_alone.inference.checkpoint_source import read_checkpoint
 from fairseq_alone.inference.trained_model import Decoding, TextSettings, TrainedModel
-from fairseq_alone.recipes.decode import choose_checkpoints
+from fairseq_alone.recipes.decode import choose_checkpoints, tell_fewer
 from fairseq_alone.recipes.run_folder import RunFolder
 from fairseq_alone.recipes.tools import tool
 from fairseq_alone.recipes.values import positive
@@ -34,9 +34,6 @@ def read_run(path: str) -> TrainedModel:
     folder = Path(path).resolve()
     work = open_work(folder.parent.parent)
     run = RunFolder(work.path, folder.name)
-    if not run.path.is_dir():
-        others = ", ".join(sorted(other.name for other in run.path.parent.iterdir())) or "none"
-        raise UserError(f"{path}: there is no such run; {run.path.parent} has {others}")
     run.require_trained()
     if work.recipe == WORD_VECTORS:
         raise UserError(
@@ -90,7 +87,9 @@ def _averaged(work: WorkFolder, run: RunFolder) -> tuple[Path, dict[str, Any]]:
         return averaged, _scores(run)
     # Standard output is for translations.
     with contextlib.redirect_stdout(sys.stderr):
-        chosen = choose_checkpoints(run, positive("--average", work.preset()["checkpoints"]))
+        wanted = positive("--average", work.preset()["checkpoints"])
+        chosen = choose_checkpoints(run, wanted)
+        tell_fewer(chosen, wanted)
         print(f"averaging the last {len(chosen)} checkpoints of {run.path}")
     tool("average", *chosen, "--output", averaged, "--quiet")
     return averaged, {}

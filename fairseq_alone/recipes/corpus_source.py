@@ -76,6 +76,8 @@ def _two_files(files: list[Path], options: PrepareOptions) -> Corpus:
             raise UserError(f"{file}: its name must end in .LANGUAGE, for example text.en")
         if given not in (None, lang):
             raise UserError(f"{file} ends in .{lang}, but the flag says {given}")
+    if langs[0] == langs[1]:
+        raise UserError(f"both files end in .{langs[0]}, which is the language: give one file of each language")
     count = positive("--hold-out", options.hold_out or _HELD_OUT)
     settings = [f"text.{lang}={cksum(file)}" for file, lang in zip(files, langs, strict=True)]
     make = functools.partial(hold_out, files, langs, count)

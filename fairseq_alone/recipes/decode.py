@@ -20,10 +20,13 @@ def choose_checkpoints(run: RunFolder, count: int) -> list[Path]:
     """The last ``count`` checkpoints, one for each epoch; of a training shorter than an epoch its last state."""
     epochs = [path for path in run.checkpoints.glob("checkpoint*.pt") if path.stem[len("checkpoint") :].isdecimal()]
     epochs.sort(key=lambda path: int(path.stem[len("checkpoint") :]))
-    chosen = epochs[-count:] or [run.last_checkpoint]
+    return epochs[-count:] or [run.last_checkpoint]
+
+
+def tell_fewer(chosen: list[Path], count: int) -> None:
+    """Say so where there are fewer checkpoints to average than were asked for."""
     if len(chosen) != count:
-        say(f"averaging {len(chosen)} checkpoint(s), because there are not {count}")
-    return chosen
+        say(f"averaging {len(chosen)} checkpoint{'s' if len(chosen) > 1 else ''}, because there are not {count}")
 
 
 def file_state(path: Path) -> str:

@@ -1,5 +1,6 @@
 """``fairseq-alone evaluate``: score a run; and how it is for translation: average, translate, BLEU and chrF."""
 
+import json
 from argparse import Namespace
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -7,7 +8,14 @@ from pathlib import Path
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
 from fairseq_alone.recipes.checksum import cksum
-from fairseq_alone.recipes.decode import average, checkpoint_lines, choose_checkpoints, decoding_lines, generate
+from fairseq_alone.recipes.decode import (
+    average,
+    checkpoint_lines,
+    choose_checkpoints,
+    decoding_lines,
+    generate,
+    tell_fewer,
+)
 from fairseq_alone.recipes.interruption import explained
 from fairseq_alone.recipes.run_folder import RunFolder
 from fairseq_alone.recipes.steps import count_lines, say
@@ -77,7 +85,7 @@ def evaluate(work: Path | str, name: str, options: EvaluateOptions) -> None:
         from fairseq_alone.recipes.evaluate_word_vectors import evaluate_word_vectors as score
     else:
         score = _evaluate_translation
-    with explained(lambda: f"{run.path} has no new scores; the same command begins anew."):
+    with explained(lambda: f"{run.path} has no scores now; the same command begins anew."):
         score(folder, run, options)
 
 
@@ -113,7 +121,8 @@ def _evaluate_translation(work: WorkFolder, run: RunFolder, options: EvaluateOpt
     for note in run.require_trained():
         say(note)
     preset = work.preset()
-    chosen = choose_checkpoints(run, positive("--average", options.average or preset["checkpoints"]))
+    wanted = positive("--average", options.average or preset["checkpoints"])
+    chosen = choose_checkpoints(run, wanted)
     decoding = ["--beam", str(positive("--beam", options.beam or preset["beam"]))]
     decoding += ["--lenpen", decimal("--lenpen", options.lenpen or preset["lenpen"])]
     decoding += ["--max-sentences", str(positive("--sentences", options.sentences or preset["sentences"]))]
@@ -123,8 +132,11 @@ def _evaluate_translation(work: WorkFolder, run: RunFolder, options: EvaluateOpt
     scores = Scores(run, "\n".join(lines))
     if scores.are_there:
         say(f"{run.path} is evaluated already; nothing to do")
+        found = json.loads(scores.scores.read_text(encoding="utf-8"))
+        say(", ".join(f"{metric} {found[metric]['score']:.2f}" for metric in ("BLEU", "chrF")))
         return
     scores.forget()
+    tell_fewer(chosen, wanted)
     averaged = average(run, chosen)
     say(f"translating {count_lines(reference)} sentences")
     device = ["--cpu"] if options.cpu else []

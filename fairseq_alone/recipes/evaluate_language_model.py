@@ -33,14 +33,16 @@ def evaluate_language_model(work: WorkFolder, run: RunFolder, options: EvaluateO
             f"--context does not work with {run.name}, which was trained with --carry-state: there is no cut"
         )
     context = positive("--context", options.context or work.preset("small")["context"])
+    for note in run.require_trained():
+        say(note)
     checkpoint = run.checkpoints / "checkpoint_best.pt"
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint} is missing; run fairseq-alone train first")
-    for note in run.require_trained():
-        say(note)
     scores = Scores(run, f"context={'all' if carried else context} checkpoint={file_state(checkpoint)}")
     if scores.are_there:
         say(f"{run.path} is evaluated already; nothing to do")
+        found = json.loads(scores.scores.read_text(encoding="utf-8"))["language_model"]
+        say(", ".join(f"perplexity of {split} {one['perplexity']}" for split, one in found.items()))
         return
     scores.forget()
     found = {}

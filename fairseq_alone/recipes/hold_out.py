@@ -37,4 +37,5 @@ def hold_out(files: list[Path], langs: list[str], count: int, folder: Path) -> N
             with open(folder / f"{split}.{lang}", "w", encoding="utf-8", newline="\n") as file:
                 file.writelines(pair[side] + "\n" for pair in sets[split])
     left_out = len(pairs) - 2 * count - len(sets["train"])
+    say(f"from {langs[0]} to {langs[1]}, the endings of the files in their order")
     say(f"held out {count} pairs each for valid and test; {left_out} more left out of train, which repeat one of them")

@@ -23,6 +23,10 @@ def prepare_language_model(work: Path, options: PrepareOptions) -> Preparation:
     if len(options.corpus) != 1:
         raise UserError("give the folder with train.txt, valid.txt and test.txt: fairseq-alone prepare WORK CORPUS")
     folder = Path(options.corpus[0]).absolute()
+    if folder.is_file():
+        raise UserError(
+            f"{folder} is a file; CORPUS of a language model is a folder with train.txt, valid.txt, test.txt"
+        )
     for split in SPLITS:
         if not (folder / f"{split}.txt").is_file():
             raise UserError(f"{folder}/{split}.txt: there is no such file")

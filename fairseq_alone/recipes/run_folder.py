@@ -70,7 +70,11 @@ class RunFolder:
         return (self.path / "done").is_file()
 
     def require_trained(self) -> list[str]:
-        """A note if the training has not ended. Raises UserError when there is no checkpoint at all."""
+        """A note if the training has not ended. Raises UserError when there is no such run, or no checkpoint at all."""
+        if not self.path.is_dir():
+            runs = self.path.parent
+            others = ", ".join(sorted(other.name for other in runs.iterdir())) if runs.is_dir() else ""
+            raise UserError(f"{self.path}: there is no such run; {runs} has {others or 'none'}")
         if not self.last_checkpoint.is_file():
             raise UserError(f"{self.last_checkpoint} is missing; run fairseq-alone train first")
         return [] if self.is_done else [f"the training of {self.path} has not finished; this is the state so far"]
@@ -82,19 +86,22 @@ class RunFolder:
         return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
 
     def refuse_other_settings(self, settings: list[str]) -> None:
-        """Raise UserError when the run was trained with other settings; the sentence names them."""
+        """Raise UserError when the run was trained with other settings; the sentence names them.
+
+        A training that was stopped before its first checkpoint left nothing, so it may begin with any.
+        """
         old = self.settings
-        if not old:
+        if not old or not (self.is_done or any(self.path.rglob("*.pt"))):
             return
         # Runs of earlier versions do not say what their preset was.
         if not any(line.startswith("preset_flags=") for line in old):
             settings = [line for line in settings if not line.startswith("preset_flags=")]
-        there = " ".join(_other(old, settings))
-        now = " ".join(_other(settings, old))
+        there, now = _other(old, settings), _other(settings, old)
         if there or now:
+            told = [" ".join(_without_shared_words(one, other)) for one, other in ((there, now), (now, there))]
             raise UserError(
-                f"{self.path} was trained with other settings (there: {there or 'nothing'}; now: {now or 'nothing'}); "
-                f"choose another {self._argument}"
+                f"{self.path} was trained with other settings (there: {told[0] or 'nothing'}; now: "
+                f"{told[1] or 'nothing'}); choose another {self._argument}, or delete that folder"
             )
 
     def write_settings(self, settings: list[str]) -> None:
@@ -162,6 +169,19 @@ def _other(settings: list[str], others: list[str]) -> list[str]:
 
     unsaid = [_RANDOM_START] if starts(others) and not starts(settings) else []
     return [line for line in settings if line not in others] + unsaid
+
+
+def _without_shared_words(lines: list[str], others: list[str]) -> list[str]:
+    """Of lines of the form ``name=value name=value``, the words that no other line has; other lines as they are."""
+    shared = {word for line in others for word in line.split()}
+
+    def told(line: str) -> str:
+        words = line.split()
+        if not all("=" in word for word in words):
+            return line
+        return " ".join(word for word in words if word not in shared)
+
+    return [short for line in lines if (short := told(line))]
 
 
 class RefusedError(UserError):

@@ -33,12 +33,7 @@ class WorkFolder:
     @property
     def recipe(self) -> str:
         """The recipe that it was prepared with."""
-        if "RECIPE" in self.settings:
-            return self.settings["RECIPE"]
-        # Recipes of before are told by what they alone have.
-        if "SUBWORDS" in self.settings:
-            return "translation"
-        return "headlines" if "TARGET_UNITS" in self.settings else "language_model"
+        return recipe_of(self.settings)
 
     @property
     def source_lang(self) -> str:
@@ -67,6 +62,16 @@ class WorkFolder:
                 raise UserError(f"{self.path / name} is missing; run fairseq-alone prepare again")
 
 
+def recipe_of(settings: dict[str, str]) -> str:
+    """The recipe that wrote these settings."""
+    if "RECIPE" in settings:
+        return settings["RECIPE"]
+    # Recipes of before are told by what they alone have.
+    if "SUBWORDS" in settings:
+        return "translation"
+    return "headlines" if "TARGET_UNITS" in settings else "language_model"
+
+
 def open_work(path: Path | str) -> WorkFolder:
     """A prepared folder.
 
@@ -78,8 +83,7 @@ def open_work(path: Path | str) -> WorkFolder:
         raise UserError(f"{path}: there is no such folder; fairseq-alone prepare makes it")
     if not file.is_file():
         raise UserError(f"{file} is missing; run fairseq-alone prepare first")
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return WorkFolder(Path(path).resolve(), dict(line.split("=", 1) for line in lines if "=" in line))
+    return WorkFolder(Path(path).resolve(), _by_name(file.read_text(encoding="utf-8").splitlines()))
 
 
 @contextlib.contextmanager
@@ -108,7 +112,11 @@ def check_settings(path: Path, settings: list[str], outcomes: tuple[str, ...]) -
         return
     if not (path / _SETTINGS).is_file():
         raise UserError(f"{path} has data but no {_SETTINGS}; use a new WORK folder")
-    difference = describe_difference((path / _SETTINGS).read_text(encoding="utf-8").splitlines(), settings)
+    old = (path / _SETTINGS).read_text(encoding="utf-8").splitlines()
+    recipe = recipe_of(_by_name(old))
+    if recipe != recipe_of(_by_name(settings)):
+        raise UserError(f"{path} has the data of the recipe {recipe}; each recipe needs a WORK folder of its own")
+    difference = describe_difference(old, settings)
     if difference:
         raise UserError(
             f"{path} was made with other settings or data ({difference}); use a new WORK folder, or delete it"
@@ -117,7 +125,7 @@ def check_settings(path: Path, settings: list[str], outcomes: tuple[str, ...]) -
 
 def describe_difference(old: list[str], new: list[str]) -> str:
     """What differs between two lists of settings, in words; empty if nothing does."""
-    before, now = (dict(line.split("=", 1) for line in lines) for lines in (old, new))
+    before, now = _by_name(old), _by_name(new)
     parts = []
     for name in before | now:
         values = before.get(name), now.get(name)
@@ -126,8 +134,14 @@ def describe_difference(old: list[str], new: list[str]) -> str:
         if all(value and re.fullmatch(r"\d+ \d+", value) for value in values):
             parts.append(f"{name} is not the file it was")
         else:
-            parts += [f"{when} {name}={value}" for when, value in zip(("was", "now"), values, strict=True) if value]
+            # Capitals are what a flag was called as a variable.
+            told = f"--{name.lower().replace('_', '-')}" if name.isupper() else name
+            parts += [f"{when} {told}={value}" for when, value in zip(("was", "now"), values, strict=True) if value]
     return "; ".join(parts)
+
+
+def _by_name(settings: list[str]) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in settings if "=" in line)
 
 
 def write_settings(path: Path, settings: list[str]) -> None:

@@ -104,3 +104,34 @@ def test_bash_completes_commands_flags_choices_and_files():
 def test_unknown_words_are_one_sentence(words, sentence, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err == f"fairseq-alone {sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["trian", "W"], "fairseq-alone: error: COMMAND: there is no 'trian'; did you mean train?"),
+        (["zzz"], "fairseq-alone: error: COMMAND: there is no 'zzz'; see fairseq-alone --help"),
+        (
+            ["plot", "a", "--output", "b", "--y", "pl"],
+            "fairseq-alone plot: error: --y: there is no 'pl'; did you mean ppl?",
+        ),
+        (
+            ["plot", "a", "--output", "b", "--y", "q"],
+            "fairseq-alone plot: error: --y: there is no 'q'; it is one of loss, nll, ppl",
+        ),
+        (
+            ["plot", "a", "--outptu", "b"],
+            "fairseq-alone plot: error: --outptu: there is no such flag; did you mean --output?",
+        ),
+        (
+            ["train"],
+            "fairseq-alone train: error: the following arguments are required: WORK, RUN; "
+            "see fairseq-alone train --help",
+        ),
+    ],
+)
+def test_wrong_choices_and_missing_words_are_one_sentence(words, sentence, capsys):
+    with pytest.raises(SystemExit) as ending:
+        main(words)
+    assert ending.value.code == 2
+    assert capsys.readouterr().err == f"{sentence}\n"

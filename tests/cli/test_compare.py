@@ -118,8 +118,25 @@ def test_validations_inside_an_epoch_share_its_time(tmp_path):
 @pytest.mark.parametrize("text", ["", "Traceback\n", '{"epoch": 1, "loss": "3"}\n', '{"epoch": 1, "train_num'])
 def test_log_without_reports_is_refused(text, tmp_path):
     (tmp_path / "train.log").write_text(text)
-    with pytest.raises(UserError, match="no epoch was finished"):
+    with pytest.raises(UserError, match="fairseq-train did not write this"):
         read_training_log(str(tmp_path / "train.log"))
+
+
+def test_a_run_in_its_first_epoch_is_left_out_of_a_table_of_several(tmp_path, capsys):
+    folders = make_run(tmp_path / "done"), make_run(tmp_path / "begun")
+    for checkpoint in tmp_path.glob("begun/**/*.pt"):
+        checkpoint.unlink()
+    begun = tmp_path / "begun/train.log"
+    begun.write_text("2026-11-28 14:03:02 | INFO | fairseq_cli.train | Start iterating over samples\n")
+    (result,) = json.loads(compared(capsys, *folders, "--json"))
+    assert result["run"] == "done"
+    assert main(["compare", *map(str, folders)]) == 0
+    assert capsys.readouterr().err == "begun: no epoch was finished yet; left out\n"
+    assert main(["compare", str(folders[1])]) == 1
+    assert f"{begun}: no epoch was finished yet\n" in capsys.readouterr().err
+    picture = tmp_path / "curves.png"
+    assert main(["plot", *map(str, folders), "--output", str(picture)]) == 0
+    assert "1 curve" in capsys.readouterr().out
 
 
 def test_json_holds_the_sizes_of_the_checkpoint_and_the_history_of_the_log(tmp_path, capsys):

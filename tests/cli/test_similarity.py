@@ -40,7 +40,7 @@ def test_pairs_of_two_seeds(folder, capsys):
     mean, deviation = np.mean(rhos), np.std(rhos, ddof=1)
     assert lines[4].split("|")[1:3] == [" mean of 2, ± deviation ", f" {mean:.3f} ± {deviation:.3f} "]
     assert lines[5] == ""
-    assert lines[6] == "one.txt: 1 word has no vector, of pairs.txt: w20"
+    assert lines[6] == "one.txt, two.bin: 1 word has no vector, of pairs.txt: w20"
     assert main([*command, "--json", "--quiet"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["mean"]["count"] == 2
@@ -64,7 +64,7 @@ def test_analogies_with_a_limit(folder, capsys):
     output = capsys.readouterr().out
     assert "3CosAdd" in output
     assert "2 of 3" in output
-    assert "one.txt: 1 word has no vector, of questions.txt: w20" in output
+    assert "one.txt, two.bin: 1 word has no vector, of questions.txt: w20" in output
     assert main([*command, "--limit", "4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["vectors"][0]["analogies"][0]
     # Of four words only the answer is left.

@@ -122,7 +122,10 @@ def test_again_nothing_is_done_and_other_settings_are_refused(compressed, data, 
     assert re.search(r"\| the same, in 8 bits +\| +[\d.]+ \| +[\d,]+ \| +[\d,]+ \|", table)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")} == before
     sentence = compress(teacher, data, *SMALLER, "--epochs", 5, "--bits", 8, "--output", folder, status=1)
-    assert "was trained with other settings (there: epochs=4; now: epochs=5); choose another OUT" in sentence
+    assert (
+        "was trained with other settings (there: epochs=4; now: epochs=5); choose another OUT, or delete that folder"
+        in sentence
+    )
 
 
 def test_an_interrupted_training_goes_on(compressed, data, teacher, tmp_path):

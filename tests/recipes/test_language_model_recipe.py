@@ -161,6 +161,8 @@ def test_bad_text_is_refused_by_file_and_line(text, work, command, tmp_path):
     prepare(work)  # the same text from another folder
     (tmp_path / "valid.txt").write_bytes(b"good\nbad \xff\n")
     assert "with other settings or data (valid is not the file it was)" in prepare(work, status=1).err
+    file = command("prepare", tmp_path / "new", text / "train.txt", "--recipe", "language_model", status=1).err
+    assert "train.txt is a file; CORPUS of a language model is a folder with train.txt, valid.txt, test.txt" in file
     assert "valid.txt, line 2: not UTF-8" in prepare(tmp_path / "new", status=1).err
     assert not (tmp_path / "new").exists()
     (tmp_path / "test.txt").unlink()

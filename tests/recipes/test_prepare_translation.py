@@ -95,7 +95,10 @@ def test_reference_is_untokenised_and_tokens_can_be_joined_again(prepared):
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"merges": "301"}, "was MERGES=300; now MERGES=301"), ({"subwords": "sentencepiece"}, "SUBWORDS=sentencepiece")],
+    [
+        ({"merges": "301"}, "was --merges=300; now --merges=301"),
+        ({"subwords": "sentencepiece"}, "--subwords=sentencepiece"),
+    ],
 )
 def test_other_settings_are_refused(prepared, prepare, capsys, changed, named):
     work, corpus = prepared

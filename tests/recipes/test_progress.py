@@ -62,6 +62,21 @@ def test_a_resumed_training_begins_in_the_middle():
     assert ", 3 s left," in progress.text()
 
 
+def test_after_the_last_epoch_nothing_is_left():
+    """Its validation is reported before its training."""
+    progress = Progress("run", max_epoch=2, max_update=0)
+    for line in LINES:
+        progress.read(line)
+    progress.read(LINES[3].replace('"epoch": 1', '"epoch": 2').replace('"105"', '"210"'))
+    assert progress.text().startswith("run: epoch 2 of 2, 0 s left,")
+
+
+def test_without_validation_each_epoch_is_told():
+    progress = Progress("run", max_epoch=2, max_update=0)
+    assert progress.read(LINES[4])
+    assert not progress.read(LINES[5])
+
+
 def test_other_lines_change_nothing():
     progress = Progress("run", 3, 0)
     for line in ("", "{'a': 1}", '{"epoch": 1, "update": 0.5', '| train | {"epoch": null}', "x | {}"):

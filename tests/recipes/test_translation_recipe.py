@@ -75,7 +75,9 @@ def test_from_raw_text_to_a_table(work, command, monkeypatch, tmp_path, capsys):
     assert scores["sentences"] == 33
     assert "case:mixed" in scores["BLEU"]["signature"]
     assert len((run_dir / "test.hyp.de").read_text().split("\n")) == 34
-    assert "nothing to do" in command("evaluate", work, "two").out
+    again = command("evaluate", work, "two").out
+    assert f"nothing to do\nBLEU {scores['BLEU']['score']:.2f}, chrF {scores['chrF']['score']:.2f}\n" in again
+    assert "averaging" not in again
     assert_translate_gives_the_hypotheses_of(run_dir, work / "clean/test.en", tmp_path)
 
     capsys.readouterr()
@@ -131,6 +133,9 @@ def test_a_failed_translation_shows_its_end_and_leaves_no_scores(work, monkeypat
 
 def test_evaluation_needs_a_checkpoint(work, capsys):
     assert main(["evaluate", str(work), "none"]) == 1
-    assert "runs/none/checkpoints/checkpoint_last.pt is missing; run fairseq-alone train first" in (
+    assert "runs/none: there is no such run; " in capsys.readouterr().err
+    (work / "runs/begun").mkdir()
+    assert main(["evaluate", str(work), "begun"]) == 1
+    assert "runs/begun/checkpoints/checkpoint_last.pt is missing; run fairseq-alone train first" in (
         capsys.readouterr().err
     )

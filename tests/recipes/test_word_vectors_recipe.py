@@ -6,6 +6,7 @@ import re
 
 import pytest
 from served import serve_fairseq, served_command
+from toy_text import text_corpus
 
 import fairseq_alone
 from fairseq_alone.cli import main
@@ -72,14 +73,22 @@ def test_from_text_to_a_table(model, embedding, rows, work, command):
     assert "1 word has no vector, of" in first
     assert len((work / "runs" / name / "input.txt").read_text().splitlines()) == 31
 
+    # Another file of pairs is measured beside the first, with the vectors that are there.
+    (work.parent / "more.txt").write_text("w1 w2 3\nw2 w3 2\nw1 w5 1\n")
+    written = (work / "runs" / name / "input.txt").stat().st_mtime_ns
+    more = command("evaluate", work, name, "--pairs", work.parent / "more.txt", work.parent / "pairs.txt").out
+    for row, line in zip(table, re.findall(r"^\| (?:input|output)\.txt .*$", more, re.MULTILINE), strict=True):
+        assert line.startswith(row.rstrip("| "))
+        assert line.endswith("| 3 of 3 |")
+    assert (work / "runs" / name / "input.txt").stat().st_mtime_ns == written
+
     # The other tools know the run.
     run = work / "runs" / name
     (row,) = json.loads(command("compare", run, "--json").out)
     assert [one["pairs"][0]["covered"] for one in row["word_vectors"]] == [3] * rows
-    assert "pairs input / output" in command("compare", run).out
-    assert (
-        command("vectors", run, "--embedding", "decoder", "--output", work.parent / f"{name}.vec").out.count("30") == 1
-    )
+    assert "| pairs input / output | more input / output |" in command("compare", run).out
+    written = command("vectors", run, "--embedding", "decoder", "--output", work.parent / f"{name}.vec").out
+    assert f"{name}.vec: 30 vectors of 8 values, decoder of " in written
     assert (work.parent / f"{name}.vec").read_bytes() == (run / "input.txt").read_bytes()
     assert "embedding" in command("report", run).out
     with pytest.raises(UserError, match="has word vectors, and no model of text"):
@@ -137,3 +146,19 @@ def test_bad_text_and_pairs_are_refused(work, command, tmp_path):
         "nothing.txt: there is no such file" in command("evaluate", work, "any", "--pairs", "nothing.txt", status=1).err
     )
     assert "--beam does not belong" in command("evaluate", work, "any", "--beam", 2, status=1).err
+    misspelt = command("evaluate", work, "any", "--pairs", work.parent / "pairs.txt", status=1).err
+    assert re.search(r"runs/any: there is no such run; .+/runs has ", misspelt)
+    other = command("prepare", work, text_corpus(tmp_path / "text"), "--recipe", "language_model", status=1).err
+    assert "has the data of the recipe word_vectors; each recipe needs a WORK folder of its own" in other
+
+
+def test_a_run_that_left_nothing_may_begin_with_other_settings(work, command):
+    folder = work / "runs/stopped"
+    folder.mkdir(parents=True)
+    (folder / "settings").write_text("preset=small\nmax_epoch=3 seed=1\n")
+    assert "--max-epoch 1" in command("train", work, "stopped", "--max-epoch", 1, "--dry-run").out
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints/checkpoint_last.pt").touch()
+    refused = command("train", work, "stopped", "--max-epoch", 1, "--dry-run", status=1).err
+    assert "max_epoch=3; now: " in refused
+    assert "choose another RUN, or delete that folder" in refused
