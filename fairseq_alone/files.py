@@ -82,6 +82,15 @@ def replaced_on_success(path: str) -> Iterator[str]:
         raise
 
 
+def require_new_folder(path: str) -> None:
+    """Raise UserError when there is something at ``path`` but an empty folder, or no folder to put it into."""
+    path = os.path.abspath(path)
+    if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise UserError(f"{path}: is there already; name a new folder")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise UserError(f"{path}: there is no folder {os.path.dirname(path)}")
+
+
 @contextlib.contextmanager
 def folder_replaced_on_success(path: str) -> Iterator[str]:
     """Yield a new empty folder beside ``path``; rename it to ``path`` when the block ends without an error.
@@ -92,10 +101,7 @@ def folder_replaced_on_success(path: str) -> Iterator[str]:
         UserError: there is something at ``path``, or no folder to put it into.
     """
     path = os.path.abspath(path)
-    if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
-        raise UserError(f"{path}: is there already; name a new folder")
-    if not os.path.isdir(os.path.dirname(path)):
-        raise UserError(f"{path}: there is no folder {os.path.dirname(path)}")
+    require_new_folder(path)
     temporary = tempfile.mkdtemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.", suffix=".part")
     _open_to_others(temporary, 0o777)
     try:

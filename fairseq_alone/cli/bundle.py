@@ -8,6 +8,7 @@ import re
 
 from fairseq_alone.cli.source_arguments import add_source, given_of
 from fairseq_alone.errors import UserError
+from fairseq_alone.files import require_new_folder
 
 # Names of licences have dots, too, but in numbers: Apache-2.0.
 _FILE_NAME = re.compile(r"(?!https?:)\S*(/\S*|\.[A-Za-z]{1,5})|LICEN[CS]E|COPYING")
@@ -33,10 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the bundle; say which files it has."""
     from fairseq_alone.export.bundle import BundleOptions, write_bundle
+    from fairseq_alone.export.compact_export import require_types
+    from fairseq_alone.export.targets import ExportOptions
     from fairseq_alone.inference.opening import open_model
 
     licence, note = _said(args)
     options = BundleOptions(args.quantization or "fp32", args.embedding_quantization, licence, note)
+    # Before the model is read, which takes longer.
+    require_types(ExportOptions(options.quantization, options.embedding_quantization))
+    require_new_folder(args.output)
     try:
         write_bundle(open_model(args.model, given_of(args)), args.output, options)
     except OSError as error:

@@ -39,13 +39,18 @@ DEFAULT_QUANTIZATION = "fp16"
 _PLACES = ("encoder.embed_tokens", "decoder.embed_tokens", "decoder.output_embedding")
 
 
-def write(trained: TrainedModel, output: Path, options: ExportOptions) -> None:
-    """Write the file. See :class:`~fairseq_alone.export.targets.Target`."""
+def require_types(options: ExportOptions) -> None:
+    """Raise UserError, which names the flag, for a type of numbers that a compact file does not have."""
     for name in OPTIONS:
         value = getattr(options, name)
         if value is not None and value not in QUANTIZATIONS:
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"{flag} must be one of {', '.join(QUANTIZATIONS)} for a compact file, got {value}")
+
+
+def write(trained: TrainedModel, output: Path, options: ExportOptions) -> None:
+    """Write the file. See :class:`~fairseq_alone.export.targets.Target`."""
+    require_types(options)
     stored = stored_types(trained, options.quantization or DEFAULT_QUANTIZATION, options.embedding_quantization)
     metadata = {**model_metadata(trained), "rounded": _json(stored.rounded)}
     with replaced_on_success(str(output)) as part:

@@ -283,7 +283,7 @@ def test_an_interruption_leaves_nothing(tmp_path, monkeypatch, step, moment):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_refusals(written, tmp_path, capsys):
+def test_refusals(written, tmp_path, capsys, monkeypatch):
     (tmp_path / "there").mkdir()
     (tmp_path / "there/file").touch()
     for flags, sentence in (
@@ -294,7 +294,10 @@ def test_refusals(written, tmp_path, capsys):
         ([str(tmp_path / "new"), "--licence", "LICX.txt"], "--licence LICX.txt: there is no such file"),
         ([str(tmp_path / "new"), "--licence", "no/LICENCE"], "--licence no/LICENCE: there is no such file"),
     ):
-        assert main(["bundle", str(written), *flags]) == 1
+        # No model is read for it.
+        with monkeypatch.context() as patch:
+            patch.setattr("fairseq_alone.inference.opening.open_model", None)
+            assert main(["bundle", str(written), *flags]) == 1
         assert sentence in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     # A compact file does not hold its subwords.
