@@ -23,10 +23,11 @@ from tqdm import tqdm
 
 from fairseq_alone.cli.figures import save_figure
 from fairseq_alone.cli.markdown import markdown_table
-from fairseq_alone.compression.reconstruction import ReconstructionSettings, digest, rebuild
+from fairseq_alone.compression.reconstruction import UNSAID, ReconstructionSettings, digest, rebuild
 from fairseq_alone.corpus.unit_vectors import UnitVectors
 from fairseq_alone.corpus.vector_file import NamedVectors, read_vectors
 from fairseq_alone.corpus.word_pairs import WordPairs, read_pairs, similarity
+from fairseq_alone.modules.matmul_precision import PRECISIONS
 from fairseq_alone.text_files import write_json
 
 _FILTERS = ("binary", "real")
@@ -43,6 +44,9 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=5000, metavar="N", help="words to rebuild")
     parser.add_argument("--with-pairs", action="store_true", help="rebuild the words of --pairs that come later, too")
     parser.add_argument("--epochs", type=int, default=1000, metavar="N")
+    parser.add_argument(
+        "--matmul-precision", choices=PRECISIONS, default="highest", help="see fairseq-alone reconstruct"
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -51,7 +55,7 @@ def main() -> None:
     wanted = {word for one in pairs for word in one.words} if args.with_pairs else set()
     given = read_vectors(args.vectors, lower_case=True).first(args.first, wanted)
     settings = [
-        ReconstructionSettings(width, kind, fix_base, epochs=args.epochs)
+        ReconstructionSettings(width, kind, fix_base, epochs=args.epochs, matmul_precision=args.matmul_precision)
         for width in args.inter_dim
         for fix_base in (False, True)
         for kind in _FILTERS
@@ -61,7 +65,8 @@ def main() -> None:
     for setting, seed in tqdm(jobs, desc="trainings", unit="training"):
         train(given, setting, seed, pairs, args.out)
     trainings = [json.loads(path.read_text("utf-8")) for path in sorted(args.out.glob("*-seed*.json"))]
-    trainings = [one for one in trainings if one["vectors"] == digest(given) and one["epochs"] == args.epochs]
+    own = {"vectors": digest(given), "epochs": args.epochs, "matmul_precision": args.matmul_precision}
+    trainings = [one for one in trainings if own.items() <= {**UNSAID, **one}.items()]
     found = UnitVectors.of(given)
     results = {
         "words": len(given),
@@ -82,7 +87,7 @@ def train(given: NamedVectors, setting: ReconstructionSettings, seed: int, pairs
     name = f"{setting.filter}-{setting.inter_dim}{'-fixed' if setting.fix_base else ''}-seed{seed}"
     file, state = out / f"{name}.json", out / f"{name}.state.pt"
     own = {**asdict(setting), "seed": seed, "vectors": digest(given), "pairs": [one.name for one in pairs]}
-    if file.is_file() and own.items() <= json.loads(file.read_text("utf-8")).items():
+    if file.is_file() and own.items() <= {**UNSAID, **json.loads(file.read_text("utf-8"))}.items():
         return
     with tqdm(total=setting.epochs, desc=name, unit="epoch", leave=False) as bar:
 

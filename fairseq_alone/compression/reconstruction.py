@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fairseq_alone.modules.alone_embedding import AloneEmbedding
     from fairseq_alone.modules.reconstruction import Reconstruction
 
+#: The settings that files of earlier versions do not have.
+UNSAID = {"matmul_precision": "highest"}
+
 # How much work an interruption may cost.
 _SECONDS_BETWEEN_SAVES = 20.0
 
@@ -38,6 +41,8 @@ class ReconstructionSettings:
         init: ``"balanced"`` or ``"published"``, see :class:`~fairseq_alone.modules.alone_embedding.AloneEmbedding`.
         epochs: at least 1.
         batch: words of an update, at least 1.
+        matmul_precision: of products in an update, ``"highest"``, ``"high"`` or ``"medium"``, as ``--matmul-precision``
+            of fairseq-train; what is computed after the training is exact.
 
     Raises:
         SettingError: epochs or batch is outside its range.
@@ -54,6 +59,7 @@ class ReconstructionSettings:
     init: str = "balanced"
     epochs: int = 1000
     batch: int = 256
+    matmul_precision: str = "highest"
 
     def __post_init__(self) -> None:
         for setting in ("epochs", "batch"):
@@ -121,6 +127,7 @@ def rebuild(
     """
     import torch
 
+    from fairseq_alone.modules.matmul_precision import matmul_precision
     from fairseq_alone.modules.reconstruction import Reconstruction
 
     embedding = settings.build(len(given), given.dim, seed).train()
@@ -132,7 +139,8 @@ def rebuild(
     progress(training.epochs, training.losses[-1] if training.losses else float("nan"))
     saved = time.monotonic()
     while training.epochs < settings.epochs:
-        loss = training.train_epoch()
+        with matmul_precision(settings.matmul_precision):
+            loss = training.train_epoch()
         if training.epochs == settings.epochs or time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
             with replaced_on_success(str(state)) as part:
                 torch.save({"settings": identity, **training.state_dict()}, part)
@@ -158,7 +166,8 @@ def _load(training: Reconstruction, path: Path, identity: dict[str, Any]) -> Non
         state = load_safely(str(path), str(path), map_location="cpu")
     if not isinstance(state, dict) or "settings" not in state:
         raise UserError(f"{path}: is no training of fairseq-alone reconstruct; remove it")
-    differing = [name for name, value in identity.items() if state["settings"].get(name) != value]
+    known = {**UNSAID, **state["settings"]}
+    differing = [name for name, value in identity.items() if known.get(name) != value]
     if differing:
         names = ", ".join(differing)
         raise UserError(f"{path}: belongs to a training of other settings ({names}); name a new folder, or remove it")

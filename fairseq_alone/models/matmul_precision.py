@@ -2,8 +2,7 @@
 
 from argparse import ArgumentParser
 
-#: torch's names, from exact to fast.
-PRECISIONS = ("highest", "high", "medium")
+from fairseq_alone.modules.matmul_precision import PRECISIONS
 
 
 def add_matmul_precision_args(parser: ArgumentParser) -> None:

@@ -1,12 +1,11 @@
 """``--matmul-precision``: updates with rounded factors, everything else with exact ones."""
 
-import contextlib
 import functools
-from collections.abc import Iterator
 from typing import Any
 
-import torch
 from fairseq.trainer import Trainer
+
+from fairseq_alone.modules.matmul_precision import matmul_precision
 
 
 def install() -> None:
@@ -20,17 +19,3 @@ def install() -> None:
             return train_step(self, *args, **kwargs)
 
     Trainer.train_step = train_step_with_precision
-
-
-@contextlib.contextmanager
-def matmul_precision(precision: str) -> Iterator[None]:
-    """Use torch's ``precision`` in the block; ``highest`` leaves what the process has."""
-    if precision == "highest":
-        yield
-        return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

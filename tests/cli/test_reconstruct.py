@@ -89,6 +89,22 @@ def test_an_interrupted_run_goes_on_to_the_same_result(folder, monkeypatch, caps
     assert "seed2.pt" in capsys.readouterr().err
 
 
+def test_rounded_products_are_another_training_and_nearly_the_same(folder, capsys):
+    command = ["reconstruct", "given.txt", "--seeds", "1", *SMALL, "--output"]
+    assert main([*command, "exact"]) == 0
+    assert main([*command, "rounded", "--matmul-precision", "medium"]) == 0
+    exact, rounded = (json.loads((folder / name / "losses.json").read_text())["1"] for name in ("exact", "rounded"))
+    assert rounded == pytest.approx(exact, rel=0.1)
+    # A folder of before says nothing of it.
+    settings = folder / "exact/settings.json"
+    known = json.loads(settings.read_text())
+    assert known.pop("matmul_precision") == "highest"
+    settings.write_text(json.dumps(known))
+    assert main([*command, "exact"]) == 0
+    assert main([*command, "exact", "--matmul-precision", "medium"]) == 1
+    assert "was begun with other settings (--matmul-precision)" in capsys.readouterr().err
+
+
 def test_words_of_pairs_are_rebuilt_as_well(folder, capsys):
     command = ["reconstruct", "given.txt", "--output", "out", "--pairs", "pairs.txt", "--seeds", "1", *SMALL]
     assert main([*command, "--with-pairs", "--first", "3", "--epochs", "1", "--json"]) == 0

@@ -4,7 +4,7 @@ import pytest
 import torch
 from fairseq_training import train, trainer, updates
 
-from fairseq_alone.seams.matmul_precision import matmul_precision
+from fairseq_alone.modules.matmul_precision import matmul_precision
 
 
 @pytest.fixture(autouse=True)
