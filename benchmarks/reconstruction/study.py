@@ -25,7 +25,8 @@ from fairseq_alone.cli.figures import save_figure
 from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.compression.reconstruction import UNSAID, ReconstructionSettings, digest, rebuild
 from fairseq_alone.corpus.unit_vectors import UnitVectors
-from fairseq_alone.corpus.vector_file import NamedVectors, read_vectors
+from fairseq_alone.corpus.vector_file import NamedVectors
+from fairseq_alone.corpus.vector_reader import read_vectors
 from fairseq_alone.corpus.word_pairs import WordPairs, read_pairs, similarity
 from fairseq_alone.modules.matmul_precision import PRECISIONS
 from fairseq_alone.text_files import write_json

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate."""
-    from fairseq_alone.recipes.evaluate import EvaluateOptions, evaluate
+    from fairseq_alone.recipes.evaluate import evaluate
+    from fairseq_alone.recipes.evaluate_options import EvaluateOptions
 
     evaluate(args.work, args.name, EvaluateOptions.of_arguments(args))

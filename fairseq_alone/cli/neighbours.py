@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the neighbours and their cosines."""
     from fairseq_alone.corpus.unit_vectors import UnitVectors
-    from fairseq_alone.corpus.vector_file import read_vectors
+    from fairseq_alone.corpus.vector_reader import read_vectors
 
     if args.count < 1:
         raise UserError(f"--count must be at least 1, got {args.count}")

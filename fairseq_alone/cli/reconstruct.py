@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     """Train every seed that is not done, write, and print how alike the rebuilt vectors judge words."""
     import torch
 
-    from fairseq_alone.corpus.vector_file import read_vectors
+    from fairseq_alone.corpus.vector_reader import read_vectors
     from fairseq_alone.corpus.word_pairs import read_pairs
 
     settings = _settings(args)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     """Measure, and print."""
     from fairseq_alone.corpus.analogies import read_analogies
     from fairseq_alone.corpus.unit_vectors import UnitVectors
-    from fairseq_alone.corpus.vector_file import read_vectors
+    from fairseq_alone.corpus.vector_reader import read_vectors
     from fairseq_alone.corpus.word_pairs import read_pairs
 
     _check(args)

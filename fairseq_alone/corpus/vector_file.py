@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 #: Endings of the two formats; a file with another ending is read as text.
 TEXT_ENDINGS, BINARY_ENDING = (".txt", ".vec"), ".bin"
 
-# A word of a file, and a function that gives its values, (D,) float32: most words of a large file are not wanted.
-_Record = tuple[str, Callable[[], np.ndarray]]
+#: A word of a file, and a function that gives its values, (D,) float32: most words of a large file are not wanted.
+Record = tuple[str, Callable[[], np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -52,34 +52,6 @@ class NamedVectors:
             return self
         rows = [row for row, word in enumerate(self.words) if row < count or word in also]
         return NamedVectors([self.words[row] for row in rows], self.vectors[rows])
-
-
-def read_vectors(path: str, lower_case: bool = False, quiet: bool = True) -> NamedVectors:
-    """Read all words of a file. Of a word that stands there twice, the first vector counts.
-
-    Args:
-        path: text of word2vec or GloVe; a binary file (.bin) of word2vec; or a file .safetensors of ``fairseq-alone
-            corpus-vectors``, whose words without a vector are left out.
-        lower_case: lower-case the words.
-        quiet: show no progress bar.
-
-    Raises:
-        UserError: the file is missing, holds no vector, or is malformed; names the file and the line or word.
-    """
-    from fairseq_alone.corpus.own_vector_file import SAFETENSORS_ENDING, known_vectors
-
-    if path.endswith(SAFETENSORS_ENDING):
-        records: Iterator[_Record] = ((word, row.copy) for word, row in known_vectors(path))
-    else:
-        records = _binary_records(path) if path.endswith(BINARY_ENDING) else _text_records(path, quiet)
-    rows: dict[str, np.ndarray] = {}
-    for word, values in records:
-        name = word.lower() if lower_case else word
-        if name not in rows:
-            rows[name] = values()
-    if not rows:
-        raise UserError(f"{path}: holds no word vector")
-    return NamedVectors(list(rows), np.stack(list(rows.values())))
 
 
 def write_vectors(path: str, words: list[str], vectors: np.ndarray) -> None:
@@ -120,7 +92,7 @@ def read_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor
     Raises:
         UserError: the file is missing, holds no vector for any word, or a line of it is malformed; names file and line.
     """
-    return _of_dictionary(_text_records(path, quiet=False), path, dictionary)
+    return _of_dictionary(text_records(path, quiet=False), path, dictionary)
 
 
 def read_binary_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
@@ -139,10 +111,11 @@ def read_binary_word_vectors(path: str, dictionary: Dictionary) -> tuple[Tensor,
     Raises:
         UserError: the file is missing, cut short or another one, or holds no vector for any word; names it.
     """
-    return _of_dictionary(_binary_records(path), path, dictionary)
+    return _of_dictionary(binary_records(path), path, dictionary)
 
 
-def _text_records(path: str, quiet: bool) -> Iterator[_Record]:
+def text_records(path: str, quiet: bool) -> Iterator[Record]:
+    """The words of a text and their values. Raises UserError, which names the file and the line, for a bad one."""
     dim = 0
     for number, line in numbered_lines(path, quiet):
         word, *values = line.rstrip().split(" ")
@@ -158,7 +131,8 @@ def _text_records(path: str, quiet: bool) -> Iterator[_Record]:
         yield word, partial(_floats, values, path, number)
 
 
-def _binary_records(path: str) -> Iterator[_Record]:
+def binary_records(path: str) -> Iterator[Record]:
+    """The words of a binary file and their values. Raises UserError, which names the file, for a damaged one."""
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -180,7 +154,7 @@ def _binary_records(path: str) -> Iterator[_Record]:
         at = end
 
 
-def _of_dictionary(records: Iterator[_Record], path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
+def _of_dictionary(records: Iterator[Record], path: str, dictionary: Dictionary) -> tuple[Tensor, Tensor]:
     rows: dict[int, np.ndarray] = {}
     for word, values in records:
         index = dictionary.indices.get(word)

@@ -9,11 +9,9 @@ from fairseq_alone.models.differentiated_family import DifferentiatedFamily
 from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.factorized_family import FactorizedFamily
 from fairseq_alone.models.family_flags import tensor_settings
+from fairseq_alone.models.family_registry import FAMILIES
 from fairseq_alone.models.networks import NETWORKS
 from fairseq_alone.models.tensor_product_family import TensorProductFamily
-
-#: Every family by its name.
-FAMILIES: dict[str, type[EmbeddingFamily]] = {}
 
 
 def register_family(family: type[EmbeddingFamily]) -> type[EmbeddingFamily]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.models.embedding_family import OUTPUT_STREAM, EmbeddingFamily
+from fairseq_alone.models.family_registry import FAMILIES
 from fairseq_alone.models.tying import build_output_layer, regularization_of, stock_output_layer_fits
 from fairseq_alone.models.word_trees import TREES, NodeDictionary, tree_of_words
 from fairseq_alone.modules import HierarchicalSoftmax
@@ -50,9 +51,6 @@ def add_output_layer_args(parser: ArgumentParser, family: type[EmbeddingFamily])
 
 def _families_for(family: type[EmbeddingFamily]) -> dict[str, type[EmbeddingFamily]]:
     """The families that may be an output layer over another one, by name."""
-    # The registry of families imports the networks, which import this file.
-    from fairseq_alone.models.families import FAMILIES
-
     return {name: FAMILIES[name] for name in FAMILY_LAYERS if name in FAMILIES and name != family.name}
 
 

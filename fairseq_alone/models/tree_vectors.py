@@ -14,6 +14,7 @@ from fairseq_alone.corpus.vector_file import read_binary_word_vectors, read_word
 from fairseq_alone.errors import UserError
 from fairseq_alone.model_settings import model_settings
 from fairseq_alone.models.embedding_family import DECODER_STREAM, ENCODER_STREAM
+from fairseq_alone.models.family_registry import FAMILIES
 
 # Where the vectors of the words that a model predicts are; a checkpoint has a tied embedding under the first name only.
 _PLACES = {"decoder.embed_tokens.": DECODER_STREAM, "encoder.embed_tokens.": ENCODER_STREAM}
@@ -40,9 +41,6 @@ def read_tree_vectors(path: str, dictionary: Dictionary) -> np.ndarray:
 
 @torch.no_grad()
 def _of_checkpoint(path: str, dictionary: Dictionary) -> np.ndarray:
-    # The registry of families imports the networks, which import this file.
-    from fairseq_alone.models.families import FAMILIES
-
     checkpoint = load_checkpoint(path)
     state: dict[str, Tensor] = checkpoint["model"]
     for place, stream in _PLACES.items():

@@ -6,7 +6,8 @@ A table and an ALONE embedding of half its size are trained side by side, one co
 import os
 from pathlib import Path
 
-from fairseq_alone.recipes.evaluate import EvaluateOptions, evaluate
+from fairseq_alone.recipes.evaluate import evaluate
+from fairseq_alone.recipes.evaluate_options import EvaluateOptions
 from fairseq_alone.recipes.execute import execute
 from fairseq_alone.recipes.prepare import prepare
 from fairseq_alone.recipes.prepare_options import PrepareOptions

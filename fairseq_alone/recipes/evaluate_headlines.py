@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
-from fairseq_alone.recipes.evaluate import EvaluateOptions
+from fairseq_alone.recipes.evaluate_options import EvaluateOptions
 from fairseq_alone.recipes.generate_headlines import FREE
 from fairseq_alone.recipes.run_folder import RunFolder
 from fairseq_alone.recipes.tools import tool

@@ -12,9 +12,10 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
 from fairseq_alone.recipes import fairseq_command
 from fairseq_alone.recipes.decode import file_state
-from fairseq_alone.recipes.evaluate import EvaluateOptions, Scores
+from fairseq_alone.recipes.evaluate_options import EvaluateOptions
 from fairseq_alone.recipes.language_model_training import CARRIED, counted_tokens
 from fairseq_alone.recipes.run_folder import RunFolder
+from fairseq_alone.recipes.scores import Scores
 from fairseq_alone.recipes.steps import run_logged, say
 from fairseq_alone.recipes.values import positive
 from fairseq_alone.recipes.work_folder import WorkFolder

@@ -11,8 +11,9 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.files import replaced_on_success
 from fairseq_alone.recipes.checksum import cksum
 from fairseq_alone.recipes.decode import file_state
-from fairseq_alone.recipes.evaluate import EvaluateOptions, Scores
+from fairseq_alone.recipes.evaluate_options import EvaluateOptions
 from fairseq_alone.recipes.run_folder import RunFolder
+from fairseq_alone.recipes.scores import Scores
 from fairseq_alone.recipes.steps import say
 from fairseq_alone.recipes.tools import tool
 from fairseq_alone.recipes.work_folder import WorkFolder

@@ -12,7 +12,8 @@ alone_re   ALONE in place of the one table, cross-entropy
 import dataclasses
 from pathlib import Path
 
-from fairseq_alone.recipes.evaluate import EvaluateOptions, evaluate
+from fairseq_alone.recipes.evaluate import evaluate
+from fairseq_alone.recipes.evaluate_options import EvaluateOptions
 from fairseq_alone.recipes.execute import execute
 from fairseq_alone.recipes.prepare import prepare
 from fairseq_alone.recipes.prepare_options import PrepareOptions

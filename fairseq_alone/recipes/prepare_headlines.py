@@ -16,7 +16,7 @@ from pathlib import Path
 from fairseq_alone.errors import UserError
 from fairseq_alone.recipes import subwords
 from fairseq_alone.recipes.headline_corpus import HeadlineCorpus, find_headline_corpus
-from fairseq_alone.recipes.prepare import Preparation, binarise, report
+from fairseq_alone.recipes.preparation import Preparation, binarise, report
 from fairseq_alone.recipes.prepare_options import PrepareOptions
 from fairseq_alone.recipes.presets import read_preset
 from fairseq_alone.recipes.steps import SPLITS, outcome, remove, require_same_lines, say

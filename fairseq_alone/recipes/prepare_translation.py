@@ -16,7 +16,7 @@ from fairseq_alone.errors import UserError
 from fairseq_alone.recipes import subwords
 from fairseq_alone.recipes.corpus_source import Corpus, find_corpus
 from fairseq_alone.recipes.length_filter import filter_by_length
-from fairseq_alone.recipes.prepare import Preparation, binarise, report
+from fairseq_alone.recipes.preparation import Preparation, binarise, report
 from fairseq_alone.recipes.prepare_options import PrepareOptions
 from fairseq_alone.recipes.presets import Preset, read_preset
 from fairseq_alone.recipes.steps import SPLITS, outcome, require_same_lines, say

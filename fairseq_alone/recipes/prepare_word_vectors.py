@@ -6,7 +6,7 @@ from pathlib import Path
 from fairseq_alone.errors import UserError
 from fairseq_alone.recipes import fairseq_command
 from fairseq_alone.recipes.checksum import cksum
-from fairseq_alone.recipes.prepare import Preparation
+from fairseq_alone.recipes.preparation import Preparation
 from fairseq_alone.recipes.prepare_options import PrepareOptions
 from fairseq_alone.recipes.presets import read_presets
 from fairseq_alone.recipes.steps import count_lines, outcome, run_logged, say

@@ -74,7 +74,8 @@ class RunFolder:
         if not self.path.is_dir():
             runs = self.path.parent
             others = ", ".join(sorted(other.name for other in runs.iterdir())) if runs.is_dir() else ""
-            raise UserError(f"{self.path}: there is no such run; {runs} has {others or 'none'}")
+            has = f"{runs} has {others}" if others else "run fairseq-alone train first"
+            raise UserError(f"{self.path}: there is no such run; {has}")
         if not self.last_checkpoint.is_file():
             raise UserError(f"{self.last_checkpoint} is missing; run fairseq-alone train first")
         return [] if self.is_done else [f"the training of {self.path} has not finished; this is the state so far"]

@@ -17,6 +17,9 @@ _SETTINGS = "prepare.settings"
 WORD_VECTORS = "word_vectors"
 _LOCK = ".prepare.lock"
 
+# The names of settings that are no flag of the same name.
+_TOLD = {"TARGET_UNITS": "--units", "LOWERCASE": "lower case", "FORM": "form of the corpus"}
+
 
 @dataclass(frozen=True)
 class WorkFolder:
@@ -135,7 +138,7 @@ def describe_difference(old: list[str], new: list[str]) -> str:
             parts.append(f"{name} is not the file it was")
         else:
             # Capitals are what a flag was called as a variable.
-            told = f"--{name.lower().replace('_', '-')}" if name.isupper() else name
+            told = _TOLD.get(name, f"--{name.lower().replace('_', '-')}" if name.isupper() else name)
             parts += [f"{when} {told}={value}" for when, value in zip(("was", "now"), values, strict=True) if value]
     return "; ".join(parts)
 

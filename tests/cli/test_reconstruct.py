@@ -8,7 +8,8 @@ import pytest
 
 from fairseq_alone.cli import main
 from fairseq_alone.compression import reconstruction
-from fairseq_alone.corpus.vector_file import read_vectors, write_vectors
+from fairseq_alone.corpus.vector_file import write_vectors
+from fairseq_alone.corpus.vector_reader import read_vectors
 from fairseq_alone.folder_lock import unlock_folders
 from fairseq_alone.modules.reconstruction import Reconstruction
 

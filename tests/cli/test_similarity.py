@@ -7,7 +7,8 @@ import pytest
 
 from fairseq_alone.cli import main
 from fairseq_alone.corpus.unit_vectors import UnitVectors
-from fairseq_alone.corpus.vector_file import read_vectors, write_vectors
+from fairseq_alone.corpus.vector_file import write_vectors
+from fairseq_alone.corpus.vector_reader import read_vectors
 from fairseq_alone.corpus.word_pairs import read_pairs, similarity
 
 WORDS = [f"w{number}" for number in range(20)]

@@ -11,7 +11,7 @@ from toy_checkpoints import toy_model, write_checkpoint
 from toy_trained import toy_trained, with_subwords
 
 from fairseq_alone.cli import main
-from fairseq_alone.corpus.vector_file import read_vectors
+from fairseq_alone.corpus.vector_reader import read_vectors
 from fairseq_alone.inference import word_vectors
 
 WORDS = [f"w{number}" for number in range(16)]

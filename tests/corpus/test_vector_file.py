@@ -7,7 +7,8 @@ from gensim.models import KeyedVectors
 from fairseq_alone.corpus.learning import WordVectors
 from fairseq_alone.corpus.own_vector_file import write_word_vectors
 from fairseq_alone.corpus.text import Text
-from fairseq_alone.corpus.vector_file import read_vectors, write_vectors
+from fairseq_alone.corpus.vector_file import write_vectors
+from fairseq_alone.corpus.vector_reader import read_vectors
 from fairseq_alone.errors import UserError
 
 WORDS = ["the", "Käse", "a.b", "the1"]

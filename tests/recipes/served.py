@@ -11,7 +11,7 @@ from fairseq_alone.recipes import (
     decode,
     evaluate_language_model,
     execute,
-    prepare,
+    preparation,
     prepare_language_model,
     prepare_word_vectors,
 )
@@ -47,7 +47,7 @@ def served_process(command, stdout, stderr):
 
 def serve_fairseq(monkeypatch):
     """Let the recipes use the served commands."""
-    for module in (prepare, prepare_language_model, prepare_word_vectors, evaluate_language_model):
+    for module in (preparation, prepare_language_model, prepare_word_vectors, evaluate_language_model):
         monkeypatch.setattr(module, "run_logged", served_run_logged)
     monkeypatch.setattr(execute, "run_jobs", served_run_jobs)
     monkeypatch.setattr(decode, "stopped_at_the_end", served_process)

@@ -92,9 +92,9 @@ def test_second_run_changes_nothing_and_interrupted_steps_are_done_again(prepare
 def test_other_settings_or_data_are_refused(prepared, prepare, tmp_path):
     work, corpus = prepared
     for options, named in (
-        ({"merges": "61"}, "MERGES=61"),
-        ({"keep_case": True}, "LOWERCASE=0"),
-        ({"units": "sentencepiece"}, "TARGET_UNITS=sentencepiece"),
+        ({"merges": "61"}, "--merges=61"),
+        ({"keep_case": True}, "lower case=0"),
+        ({"units": "sentencepiece"}, "--units=sentencepiece"),
     ):
         status, _, errors = prepare(work, corpus, **{"merges": "60", **options})
         assert (status, named in errors) == (1, True)
@@ -187,7 +187,7 @@ def test_from_a_model_to_a_table(prepared, command, tmp_path):
     work = shutil.copytree(prepared[0], tmp_path / "work dir")
     cpu = {"cpu": True}
     status, _, errors = command("generate", work, "tiny", **cpu)
-    assert (status, "run fairseq-alone train first" in errors) == (1, True)
+    assert (status, "runs/tiny: there is no such run; " in errors) == (1, True)
     training = {"embedding": "alone_real", "inter_dim": 16, "max_update": 2, **cpu}
     shallow = ("--encoder-layers", 1, "--decoder-layers", 1)
     status, _, errors = command(
