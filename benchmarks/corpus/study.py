@@ -7,6 +7,7 @@ vectors, with `fairseq-alone train`; an interrupted study goes on where it stopp
 """
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -22,24 +23,19 @@ from fairseq_alone.corpus.binarized import read_corpus
 from fairseq_alone.corpus.vector_file import write_vectors
 from fairseq_alone.text_files import write_text
 
-# The first run has no vectors: what a table does on its own.
-_RANDOM = "random"
-
 
 def train(work: Path, name: str, epochs: int, dim: int) -> list[float]:
     """Train one variant, unless it is done. Returns the validation perplexities."""
-    run = f"corpus-{name}-epochs{epochs}"
+    run, variant = f"corpus-{name}-epochs{epochs}", VARIANTS[name]
     start = "random"
-    flags: tuple[str, ...] = ()
-    if name != _RANDOM:
-        flags = VARIANTS[name].flags
+    if variant.has_vectors:
         file = work / f"corpus-study/{name}.vec"
         if not file.is_file():
             corpus = read_corpus(str(work / "data-bin"))
-            write_vectors(str(file), corpus.texts[0].words, vectors_of(VARIANTS[name], corpus, dim))
+            write_vectors(str(file), corpus.texts[0].words, vectors_of(variant, corpus, dim))
         start = str(file)
     command = [sys.executable, "-m", "fairseq_alone", "train", str(work), run, "--quiet", "--embedding", "conventional"]
-    command += ["--start", start, "--max-epoch", str(epochs), *(["--", *flags] if flags else [])]
+    command += ["--start", start, "--max-epoch", str(epochs), *(["--", *variant.flags] if variant.flags else [])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -51,13 +47,15 @@ def main() -> None:
     """Train what is missing, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="folder that fairseq-alone prepare wrote, with the preset small")
-    names = [_RANDOM, *VARIANTS]
+    names = list(VARIANTS)
     parser.add_argument("--variants", nargs="+", choices=names, metavar="NAME", default=names)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--dim", type=int, default=128, help="D_e of the preset; default: 128")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time, one thread each")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args()
+    # Else fairseq tells each data set that it reads.
+    logging.getLogger("fairseq").setLevel(logging.WARNING)
     (args.work / "corpus-study").mkdir(exist_ok=True)
     rows = [["variant", "what", *(f"epoch {epoch + 1}" for epoch in range(args.epochs))]]
     with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(args.variants), disable=args.quiet) as bar:
@@ -65,9 +63,8 @@ def main() -> None:
         for future in futures.values():
             future.add_done_callback(lambda _: bar.update())
         for name, future in futures.items():
-            about = "no vectors" if name == _RANDOM else VARIANTS[name].about
             try:
-                rows.append([name, about, *(f"{perplexity:.1f}" for perplexity in future.result())])
+                rows.append([name, VARIANTS[name].about, *(f"{perplexity:.1f}" for perplexity in future.result())])
             except RuntimeError as error:
                 pool.shutdown(cancel_futures=True)
                 sys.exit(f"study.py: error: {error}")

@@ -23,6 +23,7 @@ class Variant:
         settings: those of :class:`VectorSettings` that differ from its defaults.
         change: what is done to the vectors (V, D) of words by falling frequency, with a generator.
         flags: of fairseq-train, in place of the recipe's.
+        has_vectors: whether the table begins with vectors at all.
         about: a few words.
     """
 
@@ -30,6 +31,7 @@ class Variant:
     settings: dict[str, Any] = field(default_factory=dict)
     change: Callable[[np.ndarray, np.random.Generator], np.ndarray] = lambda vectors, _: vectors
     flags: tuple[str, ...] = ()
+    has_vectors: bool = True
 
 
 def _rotated(vectors: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -65,7 +67,11 @@ def _half(vectors: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return np.concatenate([vectors[:, :kept], noise], axis=1)
 
 
+_SHORT = ("--warmup-updates", "300")
+
 VARIANTS = {
+    "random": Variant("no vectors", has_vectors=False),
+    "random_warmup_300": Variant("no vectors, half of the warm-up", flags=_SHORT, has_vectors=False),
     "default": Variant("window 4, both sides of the pair, power 0.75"),
     "window_1": Variant("window 1", {"window": 1}),
     "window_2": Variant("window 2", {"window": 2}),
@@ -82,7 +88,7 @@ VARIANTS = {
     "gaussian": Variant("random vectors of the same covariance", change=_gaussian),
     "lr_1.5": Variant("1.5 times the learning rate", flags=("--lr", "0.006")),
     "lr_0.67": Variant("two thirds of the learning rate", flags=("--lr", "0.00267")),
-    "warmup_300": Variant("half of the warm-up", flags=("--warmup-updates", "300")),
+    "warmup_300": Variant("half of the warm-up", flags=_SHORT),
 }
 
 

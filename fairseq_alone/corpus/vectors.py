@@ -20,7 +20,7 @@ _MORE_DIRECTIONS = 10
 
 @dataclass(frozen=True)
 class VectorSettings:
-    """How vectors follow from counts; the defaults are those that trained best (``benchmarks/corpus``).
+    """How vectors follow from counts; nothing that was tried trained clearly better (``benchmarks/corpus``).
 
     Args:
         dim: D, values of a vector, at least 1.
