@@ -23,6 +23,9 @@ from fairseq_alone.models.embedding_family import EmbeddingFamily
 from fairseq_alone.models.networks import network_of
 from fairseq_alone.models.starting import embeddings_of, start_from_matrix
 
+# Of the values that a fit begins with.
+_SEED = 1
+
 
 @dataclass(frozen=True)
 class Student:
@@ -72,15 +75,16 @@ def make_student(
     flags += [*model_flags(architecture, teacher.config["model"]), *family_flags(architecture, settings)]
     args = options.parse_args_and_arch(options.get_training_parser(), [data, *flags])
     cfg = convert_namespace_to_omegaconf(args)
-    # Every value is replaced; drawing them must not change what the caller draws.
-    with torch.random.fork_rng(devices=[]):
-        model: Any = teacher.task.build_model(cfg.model)
-    _copy_network(teacher, model)
     explained: dict[str, float] = {}
-    if written is None:
-        explained = _start_embeddings(teacher, model, family)
-    else:
-        model.load_state_dict(load_checkpoint(written)["model"], strict=True)
+    # What is fitted begins with random values: always the same ones, and the caller draws as if nothing had happened.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        model: Any = teacher.task.build_model(cfg.model)
+        _copy_network(teacher, model)
+        if written is None:
+            explained = _start_embeddings(teacher, model, family)
+        else:
+            model.load_state_dict(load_checkpoint(written)["model"], strict=True)
     config = plain_config(cfg.model, cfg.task, teacher.config.get("criterion"))
     return Student(replace(teacher, model=model.eval(), config=config, scores={}, rounded=()), flags, cfg, explained)
 

@@ -106,6 +106,27 @@ def test_the_checkpoint_is_one_of_fairseqs(teacher, tmp_path):
     assert again.flags == student.flags
 
 
+@pytest.mark.parametrize("teacher", ["stock"], indirect=True)
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("alone", {"alone_inter_dim": 12}),
+        ("tensor_product", {"tensor_rank": 3}),
+        ("codes", {"codes_num_codebooks": 2, "codes_codebook_size": 5}),
+        ("factorized", {"factorized_dim": 4}),
+    ],
+)
+def test_what_the_process_has_drawn_changes_no_student(teacher, family, settings):
+    """The fit of a network begins with random values, and each process with another seed."""
+    students = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        students.append(make_student(teacher, FAMILIES[family], settings).trained.model.state_dict())
+        assert torch.initial_seed() == seed
+    for name, tensor in students[0].items():
+        assert torch.equal(tensor, students[1][name]), name
+
+
 def test_a_teacher_that_has_no_network_of_ours_is_refused():
     with pytest.raises(UserError, match="its network is lstm_lm"):
         make_student(toy_trained("lstm_lm"), FAMILIES["factorized"], {"factorized_dim": 4})
