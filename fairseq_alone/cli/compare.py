@@ -8,6 +8,7 @@ from fairseq_alone.cli.markdown import markdown_table
 from fairseq_alone.cli.product_bytes import MEGABYTES, megabytes
 from fairseq_alone.cli.report import describe
 from fairseq_alone.cli.trained_run import RUN_HELP, TrainedRun, find_run, finished, read_history, run_names
+from fairseq_alone.cli.training_log import TrainingHistory
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
 from fairseq_alone.text_files import write_text
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--examples must not be negative, got {args.examples}")
     runs = list(zip(run_names(args.runs), map(find_run, args.runs), strict=True))
     require_apart([("--output", args.output)], [path for _, run in runs for path in run.files])
-    results = [{"run": name, **_facts(run)} for name, run in finished(runs)]
+    results = [{"run": name, **_facts(run, history)} for name, run, history in finished(runs)]
     if args.json:
         text = json.dumps(results, indent=1, ensure_ascii=False)
     else:
@@ -58,11 +59,11 @@ def read_run(path: str) -> dict:
     Raises:
         UserError: there is no run, or a file of it is unreadable.
     """
-    return _facts(find_run(path))
+    run = find_run(path)
+    return _facts(run, read_history(run))
 
 
-def _facts(run: TrainedRun) -> dict:
-    history = read_history(run)
+def _facts(run: TrainedRun, history: TrainingHistory) -> dict:
     scores = _read_scores(run.scores)
     perplexities = [validation.ppl for validation in history.validations if validation.ppl is not None]
     return {

@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from fairseq_alone.cli.figures import linear_axis_flattens, new_figure, save_figure, set_log_scale
-from fairseq_alone.cli.trained_run import RUN_HELP, find_run, finished, read_history, run_names
+from fairseq_alone.cli.trained_run import RUN_HELP, find_run, finished, run_names
 from fairseq_alone.cli.training_log import Validation
 from fairseq_alone.errors import UserError
 from fairseq_alone.files import require_apart
@@ -57,15 +57,16 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--output must end in .{', .'.join(_FORMATS)}, got {args.output}")
     runs = list(zip(run_names(args.runs), map(find_run, args.runs), strict=True))
     require_apart([("--output", args.output)], [path for _, one in runs for path in one.files])
-    histories, runs = {}, finished(runs)
-    for _, one in runs:
-        histories[one.path] = read_history(one).validations
+    names, histories = [], {}
+    for name, one, history in finished(runs):
+        names.append(name)
+        histories[one.path] = history.validations
         if not histories[one.path]:
             raise UserError(f"{one.path}: holds no validation yet; there is nothing to plot")
     y = args.y or _usual_y(histories)
     curves = [
         (name, *_points(path, validations, args.x, y))
-        for (name, _), (path, validations) in zip(runs, histories.items(), strict=True)
+        for name, (path, validations) in zip(names, histories.items(), strict=True)
     ]
 
     what, unit = _Y[y]

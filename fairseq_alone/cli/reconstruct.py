@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--matmul-precision",
         choices=("highest", "high", "medium"),
         default="highest",
-        help="of products in an update; medium rounds factors to bfloat16: about twice as fast on a CPU that has it",
+        help="of products in an update; medium rounds factors to bfloat16: faster on a CPU that has it",
     )
     group.add_argument("--threads", type=int, metavar="N", help="of the processor; default: PyTorch's")
     parser.add_argument("--json", action="store_true", help="print results.json in place of the table")

@@ -88,11 +88,11 @@ def read_history(run: TrainedRun) -> TrainingHistory:
     return replace(log, validations=history.validations or log.validations)
 
 
-def finished(runs: list[tuple[str, TrainedRun]]) -> list[tuple[str, TrainedRun]]:
-    """Leave out those of several runs that have not finished an epoch; standard error names them.
+def finished(runs: list[tuple[str, TrainedRun]]) -> list[tuple[str, TrainedRun, TrainingHistory]]:
+    """Runs and their histories, without those that have not finished an epoch; standard error names these.
 
     Args:
-        runs: by name.
+        runs: by name; one alone is not left out, but refused.
 
     Raises:
         UserError: none is left, or a file of one is unreadable.
@@ -100,13 +100,11 @@ def finished(runs: list[tuple[str, TrainedRun]]) -> list[tuple[str, TrainedRun]]
     kept = []
     for name, run in runs:
         try:
-            read_history(run)
+            kept.append((name, run, read_history(run)))
         except UnfinishedEpochError:
             if len(runs) == 1:
                 raise
             print(f"{name}: no epoch was finished yet; left out", file=sys.stderr)
-        else:
-            kept.append((name, run))
     if not kept:
         raise UserError("no epoch was finished yet in any of these runs")
     return kept
