@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import shutil
+import sys
 from collections.abc import Callable
 
 from fairseq_alone.cli.markdown import markdown_table
@@ -30,14 +32,19 @@ def run(args: argparse.Namespace) -> None:
     require_apart([("--output", args.output)], [path for _, run in runs for path in run.files])
     results = [{"run": name, **_facts(run, history)} for name, run, history in finished(runs)]
     if args.json:
-        text = json.dumps(results, indent=1, ensure_ascii=False)
+        shown = text = json.dumps(results, indent=1, ensure_ascii=False)
     else:
-        text = comparison_table(results)
-        if args.examples:
-            text += "\n\n" + markdown_examples(results, args.examples)
-    print(text)
+        examples = "\n\n" + markdown_examples(results, args.examples) if args.examples else ""
+        text = comparison_table(results) + examples
+        shown = comparison_table(results, screen_width()) + examples
+    print(shown)
     if args.output:
         write_text(args.output, text + "\n")
+
+
+def screen_width() -> int | None:
+    """Columns of the terminal that standard output is, None for a file or another program."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def read_run(path: str) -> dict:
@@ -107,7 +114,7 @@ def _read_scores(path: str | None) -> dict:
         try:
             return json.load(file)
         except ValueError as error:
-            raise UserError(f"{path}: not JSON ({error}); run evaluate.sh again") from None
+            raise UserError(f"{path}: not JSON ({error}); run fairseq-alone evaluate again") from None
 
 
 def _known(name: str, form: Callable[..., str]) -> Callable[[dict], str]:
@@ -168,11 +175,19 @@ def _rho_column(name: str) -> Callable[[dict], str]:
     return column
 
 
-def comparison_table(results: list[dict]) -> str:
-    """A Markdown table with aligned columns, one row for each run, and the signatures of the scores below it."""
+def comparison_table(results: list[dict], width: int | None = None) -> str:
+    """A Markdown table with aligned columns, one row for each run, and the signatures of the scores below it.
+
+    Args:
+        results: of :func:`read_run`, with the name of each as ``run``.
+        width: where the table is wider, it has one column for each run.
+    """
     columns = _columns(results)
     rows = [list(columns)] + [[cell(result) for cell in columns.values()] for result in results]
-    lines = [markdown_table(rows, _LEFT_ALIGNED)]
+    table = markdown_table(rows, _LEFT_ALIGNED)
+    if width is not None and table.index("\n") > width:
+        table = markdown_table([list(row) for row in zip(*rows, strict=True)], left_aligned=1)
+    lines = [table]
     for metric in ("BLEU", "chrF"):
         by_signature: dict[str, list[str]] = {}
         for result in results:
@@ -192,7 +207,7 @@ def markdown_examples(results: list[dict], count: int) -> str:
     """
     for result in results:
         if result["examples"] is None:
-            raise UserError(f"--examples: {result['run']} has no scores.json; run evaluate.sh first")
+            raise UserError(f"--examples: {result['run']} has no scores.json; run fairseq-alone evaluate first")
         if len(result["examples"]) < count:
             raise UserError(f"--examples {count}: {result['run']} has only {len(result['examples'])} examples")
     first = results[0]

@@ -25,8 +25,8 @@ class TrainedRun:
         path: as it was given.
         log: what fairseq-train printed, or its ``--log-file``.
         checkpoints: the last first, then the best, then the others.
-        averaged: the mean of checkpoints, as ``evaluate.sh`` writes it.
-        scores: scores.json of ``evaluate.sh``.
+        averaged: the mean of checkpoints, as ``fairseq-alone evaluate`` writes it.
+        scores: scores.json of ``fairseq-alone evaluate``.
     """
 
     path: str

@@ -7,6 +7,7 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -110,6 +111,10 @@ def run(args: argparse.Namespace) -> None:
 def _lines(args: argparse.Namespace) -> list[str] | None:
     """The text; None when it is typed at a prompt."""
     if args.text:
+        for text in args.text:
+            # A short sentence may be a file's name, so it is translated, but not without a word.
+            if os.path.isfile(text):
+                print(f"note: {text} is also a file; --input {text} translates what is in it", file=sys.stderr)
         return args.text
     if args.input is not None:
         return read_lines(args.input)

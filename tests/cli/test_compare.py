@@ -202,6 +202,22 @@ def test_table_is_markdown_with_one_row_for_each_run(tmp_path, capsys):
     assert "BLEU: nrefs:1|case:mixed" in text
 
 
+def test_on_a_narrow_screen_each_run_is_a_column(tmp_path, capsys, monkeypatch):
+    runs = make_run(tmp_path / "base", bleu=31.256), make_run(tmp_path / "alone")
+    wide, output = compared(capsys, *runs), tmp_path / "table.md"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(wide.index("\n")))
+    assert compared(capsys, *runs) == wide
+    monkeypatch.setenv("COLUMNS", str(wide.index("\n") - 1))
+    narrow = compared(capsys, *runs, "--output", str(output))
+    assert output.read_text("utf-8") == wide
+    turned = table_of(narrow)
+    assert {row["run"]: (row["base"], row["alone"]) for row in turned} == {
+        name: (cell, table_of(wide)[1][name]) for name, cell in table_of(wide)[0].items() if name != "run"
+    }
+    assert narrow.partition("\n\n")[2] == wide.partition("\n\n")[2] != ""
+
+
 def test_scores_with_a_byte_order_mark_are_read(tmp_path, capsys):
     run_dir = make_run(tmp_path / "a", bleu=1.0)
     text = compared(capsys, run_dir)

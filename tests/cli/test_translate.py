@@ -82,6 +82,14 @@ def test_sentences_of_the_command_line_and_json(translate):
     assert lines[0]["hypotheses"][0].keys() == {"text", "score", "units"}
 
 
+def test_a_sentence_that_is_a_file_is_translated_with_a_note(translate, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w1").write_text("w2 w3\n")
+    output = translate("w1", "w3")
+    assert output.err == "note: w1 is also a file; --input w1 translates what is in it\n"
+    assert output.out == translate("w1 ", "w3").out
+
+
 def test_a_file_is_written_whole_or_not_at_all(translate, corpus, tmp_path):
     output = tmp_path / "out"
     translate("--output", output, "--input", corpus / "valid.en")
