@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -67,4 +67,20 @@ class Scorer(Protocol):
 
         Args:
             texts: units with a space between; each is scored from an empty context, as a sentence of its own.
+        """
+
+
+@runtime_checkable
+class RunningScorer(Scorer, Protocol):
+    """A scorer that can read text on and on, with a model that has a state."""
+
+    def score_running(self, texts: Sequence[str], progress: Callable[[int], object] | None = None) -> list[list[float]]:
+        """What :meth:`Scorer.score` gives, but for each text from the state that the one before left.
+
+        Args:
+            texts: of any length; the first is scored from an empty state.
+            progress: called with the number of units that were just scored.
+
+        Raises:
+            UserError: the model has no state.
         """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
+from fairseq_alone.errors import UserError
+from fairseq_alone.inference.backend import RunningScorer
 from fairseq_alone.inference.loaded_model import LoadedModel
 from fairseq_alone.inference.texts import as_list
 
@@ -88,7 +90,7 @@ class LanguageModel(LoadedModel):
             one score for a string, a list of as many for several. For a text that is longer than the model takes the
             log-probability is NaN, and the log has a warning.
         """
-        encoded = [self._pipeline.encode(text) for text in as_list(texts)]
+        encoded = self._encode(texts)
         counts = [len(units.split()) for units in encoded]
         limit = self._scorer.max_units
         scores = [TextScore(math.nan, count + 1) for count in counts]
@@ -99,3 +101,24 @@ class LanguageModel(LoadedModel):
             if count > limit:
                 _logger.warning("line %d has %s units, but the model takes %s: it has no score", number, count, limit)
         return scores[0] if isinstance(texts, str) else scores
+
+    def score_running(self, texts: Iterable[str], progress: Callable[[int], object] | None = None) -> list[TextScore]:
+        """Score texts as one running text: each from the state that the one before left.
+
+        It is how a training with ``--carry-state`` reads, and the perplexity of all of them is that of the recipe's
+        ``evaluate``. There is no limit of length.
+
+        Args:
+            texts: several texts, of which the first has an empty state.
+            progress: called with the number of units that were just scored.
+
+        Raises:
+            UserError: the model has no state (it is a Transformer), or what runs it carries none.
+        """
+        if not isinstance(self._scorer, RunningScorer):
+            raise UserError(f"{self.path}: is run by what carries no state from one line to the next")
+        rows = self._scorer.score_running(self._encode(texts), progress)
+        return [TextScore(math.fsum(row), len(row)) for row in rows]
+
+    def _encode(self, texts: str | Iterable[str]) -> list[str]:
+        return [self._pipeline.encode(text) for text in as_list(texts)]

@@ -85,6 +85,35 @@ def test_each_unit_has_the_probability_of_a_plain_loop(data, checkpoint):
         assert score.log_probability == pytest.approx(total, abs=1e-4)
 
 
+@torch.no_grad()
+def test_a_running_text_is_one_long_pass(data, checkpoint, capsys, monkeypatch):
+    model = fairseq_alone.load(checkpoint, data=data)
+    command = ("perplexity", str(checkpoint), "--data", str(data), "--carry-state", "--device", "cpu")
+    source = data.parent / "test.txt"
+    if "transformer" in str(checkpoint):
+        with pytest.raises(UserError, match="has no state that could be carried from one line to the next"):
+            model.score_running(LINES["test"])
+        assert main([*command, "--input", str(source)]) == 1
+        return
+    trained = open_model(str(checkpoint), Given(str(data)))
+    words = trained.target_dictionary
+    text = torch.tensor([words.index(word) for line in LINES["test"] for word in [*line.split(), words.eos_word]])
+    logits = trained.model(torch.cat((torch.tensor([words.eos()]), text[:-1]))[None])[0][0]
+    expected = logits.log_softmax(1).gather(1, text[:, None])[:, 0].split([5, 2, 4, 10, 2])
+    # Of pieces that end within lines.
+    monkeypatch.setattr("fairseq_alone.inference.fairseq_scorer._UNITS_AT_A_TIME", 7)
+    seen = []
+    scores = model.score_running(LINES["test"], seen.append)
+    assert [score.units for score in scores] == [5, 2, 4, 10, 2]
+    assert seen == [7, 7, 7, 2]
+    found = [score.log_probability for score in scores]
+    assert found == pytest.approx([float(row.sum()) for row in expected], abs=1e-4)
+    assert found[1:] != pytest.approx([score.log_probability for score in model.score(LINES["test"])][1:], abs=1e-3)
+    assert model.score_running([]) == []
+    assert main([*command, "--input", str(source)]) == 0
+    assert capsys.readouterr().out == f"perplexity {perplexity(scores):.2f} over 23 words and ends of lines\n"
+
+
 def test_blank_and_long_texts_and_the_wrong_kind(data, checkpoint, caplog):
     model = fairseq_alone.load(checkpoint, data=data)
     assert model.score("") == model.score([" "])[0]
