@@ -136,6 +136,7 @@ class AloneFamily(EmbeddingFamily):
         "seed": "filter seed",
         "codes": "codes of the filters",
         "code_bytes": "bytes of learned or given codes",
+        "filter_memory": "bytes of filters in memory",
         "free_rows": "free rows",
     }
 
@@ -215,6 +216,7 @@ class AloneFamily(EmbeddingFamily):
             "seed": filters["seed"],
             "codes": None if filters["filter"] == "naive" else filters["codes"],
             "code_bytes": codes.nbytes if codes is not None else None,
+            "filter_memory": _filter_settings(filters).memory(given_codes=codes is not None),
             "free_rows": written_free_rows(tensors),
         }
 
@@ -290,6 +292,10 @@ class AloneFamily(EmbeddingFamily):
 def _warn_once(message: str) -> None:
     # An untied model builds several embeddings from the same flags.
     logger.warning(message)
+
+
+def _filter_settings(fingerprint: dict) -> FilterSettings:
+    return FilterSettings(**{field.name: fingerprint[field.name] for field in dataclasses.fields(FilterSettings)})
 
 
 def _sizes(args: Namespace, num_embeddings: int, embed_dim: int) -> AloneBudget:

@@ -93,6 +93,17 @@ class FilterSettings:
                 f"{self.num_embeddings} words apart; raise it or the number of codebooks",
             )
 
+    def memory(self, given_codes: bool = False) -> int:
+        """Bytes of a :class:`FilterBank` in float32, which no file holds but for given codes: what Table 1 compares.
+
+        Args:
+            given_codes: whether the codes are of the smallest type that holds them, in place of int32.
+        """
+        naive = self.filter == "naive"
+        vectors = self.num_embeddings if naive else self.num_codebooks * self.codebook_size
+        codes = self.num_embeddings * (1 if naive else self.num_codebooks)
+        return vectors * self.base_dim * 4 + codes * (code_type(self.codebook_size).itemsize if given_codes else 4)
+
     def generator(self, purpose: int) -> np.random.Philox:
         """The raw bit stream for one purpose."""
         key = np.array([self.seed, self.stream * _STREAM_STRIDE + purpose], dtype=np.uint64)

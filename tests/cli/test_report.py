@@ -131,6 +131,15 @@ def test_settings_of_alone(tmp_path, flags, expected):
     assert {name: settings[name] for name in expected} == expected
 
 
+def test_naive_filters_take_the_memory_of_a_table(tmp_path):
+    """Table 1 of the ALONE paper."""
+    flags = {"arch": "transformer_alone", "vocabulary": 30, "alone_base_dim": 8}
+    naive = describe(write_checkpoint(tmp_path / "naive.pt", **flags, alone_filter="naive"))["settings"]
+    binary = describe(write_checkpoint(tmp_path / "binary.pt", **flags))["settings"]
+    assert naive["filter_memory"] == 30 * 8 * 4 + 30 * 4
+    assert binary["filter_memory"] == 8 * 64 * 8 * 4 + 30 * 8 * 4
+
+
 def test_settings_of_factorized(tmp_path):
     settings = describe(write_checkpoint(tmp_path / "1.pt", arch="transformer_factorized"))["settings"]
     assert (settings["embedding"], settings["factorized_dim"], settings["filter"]) == ("factorized", 3, None)

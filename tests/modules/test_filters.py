@@ -288,6 +288,15 @@ def test_random_and_given_codes_are_not_exchanged():
         bank.load_state_dict(plain.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("kind", "given_codes"), [("binary", False), ("real", False), ("naive", False), ("real", True)]
+)
+def test_memory_is_that_of_codes_and_vectors(kind, given_codes):
+    settings = FilterSettings(30, 5, kind, num_codebooks=3, codebook_size=4)
+    bank = FilterBank(settings, given_codes=given_codes)
+    assert settings.memory(given_codes) == bank.codes.nbytes + bank.codebooks.nbytes
+
+
 def test_naive_filters_have_no_codes_to_give():
     with pytest.raises(SettingError, match="codes must be random with a naive filter"):
         FilterBank(FilterSettings(4, 5, filter="naive"), given_codes=True)
