@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fairseq_alone.inference.language_model import LanguageModel, TextScore
 
 _LINES_AT_A_TIME = 1_000
+_NOTE = "note: trained on text that goes on from line to line; --carry-state reads so, else each line begins anew"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> None:
         with tqdm(desc="scoring", unit=" words", disable=True if args.quiet else None, leave=False) as bar:
             scores = model.score_running(lines, bar.update)
     else:
+        if model.carries_state:
+            print(_NOTE, file=sys.stderr)
         scores = _score_lines(model, lines, args.quiet)
     if args.lines:
         for score in scores:

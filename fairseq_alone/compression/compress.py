@@ -110,7 +110,8 @@ def compress(chosen: Compression, show: int = NORMAL) -> dict[str, Any]:
     folder = RunFolder.at(out.resolve())
     teacher = open_teacher(chosen.model, chosen.data)
     work = _scored_work(chosen, teacher) if chosen.score else None
-    training = teacher_training(teacher.path if teacher.path.endswith(".pt") else None)
+    checkpoint = teacher.path if teacher.path.endswith(".pt") else None
+    training = teacher_training(checkpoint, teacher.reads_on)
     if training.carries_state:
         # In use it is forgotten, since texts are single.
         task_settings = {**teacher.config["task"], "_name": "truncated_bptt_lm"}

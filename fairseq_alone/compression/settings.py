@@ -8,6 +8,7 @@ from fairseq_alone.checkpoints import load_checkpoint
 
 # Of a teacher whose checkpoint does not say it.
 _DEFAULT_TOKENS = 4096
+_DEFAULT_STREAMS = 20  # that a model reads side by side whose state is carried on; of the recipe
 _DEFAULT_LR = 5e-4
 
 #: The student's largest learning rate beside the teacher's last; the better of two that were tried, docs/compress.md.
@@ -37,14 +38,21 @@ class TeacherTraining:
     carries_state: bool
 
 
-def teacher_training(path: str | None) -> TeacherTraining:
-    """Read it from the teacher's checkpoint; None is a teacher that has none, a compact file for example."""
+def teacher_training(path: str | None, carries_state: bool = False) -> TeacherTraining:
+    """Read it from the teacher's checkpoint.
+
+    Args:
+        path: the checkpoint; None is a teacher that has none, a compact file for example.
+        carries_state: see :class:`TeacherTraining`.
+    """
     state: dict[str, Any] = {} if path is None else load_checkpoint(path, mmap=True)
     groups = {name: _plain(values) for name, values in (state.get("cfg") or {}).items()}
     optimization, dataset = groups.get("optimization", {}), groups.get("dataset", {})
     workers = groups.get("distributed_training", {}).get("distributed_world_size") or 1
     micro_batches = (optimization.get("update_freq") or [1])[-1] * workers
     tokens, sequences = dataset.get("max_tokens"), dataset.get("batch_size")
+    if carries_state:
+        tokens, sequences = None, sequences or _DEFAULT_STREAMS
     most, unit = (sequences, "sequences") if sequences and not tokens else (tokens or _DEFAULT_TOKENS, "tokens")
     optimizer = groups.get("optimizer", {})
     flags = []
@@ -59,7 +67,7 @@ def teacher_training(path: str | None) -> TeacherTraining:
         unit=unit,
         flags=flags,
         fp16=bool(groups.get("common", {}).get("fp16")),
-        carries_state=groups.get("task", {}).get("_name") == "truncated_bptt_lm",
+        carries_state=carries_state,
     )
 
 

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from fairseq_alone.errors import UserError
-from fairseq_alone.inference.trained_model import OTHER_SETTINGS, TrainedModel, build_model, flags_of_architecture
+from fairseq_alone.inference.trained_model import (
+    OTHER_SETTINGS,
+    READS_ON,
+    TrainedModel,
+    build_model,
+    flags_of_architecture,
+)
 
 if TYPE_CHECKING:
     from fairseq.models import BaseFairseqModel
@@ -51,7 +57,7 @@ def stock_model(trained: TrainedModel) -> StockModel:
             state |= _lstm_embeddings(model.decoder, settings)
         else:
             state |= _transformer_embeddings(model, network)
-    task = {**trained.config["task"]}
+    task = {name: value for name, value in trained.config["task"].items() if name != READS_ON}
     if task["_name"] == "headline_generation":
         task["_name"] = "translation"
     return StockModel({"model": settings, "task": task}, state)

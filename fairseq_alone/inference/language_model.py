@@ -72,6 +72,11 @@ class LanguageModel(LoadedModel):
         super().__init__(facts, pipeline, origin)
         self._scorer = scorer
 
+    @property
+    def carries_state(self) -> bool:
+        """Whether the model was trained on text that goes on from line to line, see :meth:`score_running`."""
+        return self._facts.carries_state
+
     # A string is an iterable of strings, too; the first that fits counts.
     @overload
     def score(self, texts: str) -> TextScore: ...  # type: ignore[overload-overlap]

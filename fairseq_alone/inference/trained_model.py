@@ -26,6 +26,8 @@ _TASK_FLAGS = (
     *("source_lang", "target_lang", "left_pad_source", "left_pad_target", "truncate_source"),
     *("max_source_positions", "max_target_positions", "tokens_per_sample", "add_bos_token", "sample_break_mode"),
 )
+#: Stands in the settings of the task where the training was one of ``--task truncated_bptt_lm``.
+READS_ON = "reads_on"
 # Those that change what fairseq's criterions say of a trained model.
 _CRITERION_FLAGS = ("_name", "label_smoothing", "report_accuracy", "ignore_prefix_size", "sentence_avg")
 
@@ -87,6 +89,7 @@ class ModelFacts:
         text: how text is split.
         decoding: defaults of the search.
         has_length_encoding: whether it writes to a length.
+        carries_state: of a language model, whether it was trained with a state that goes on from piece to piece.
     """
 
     path: str
@@ -94,6 +97,7 @@ class ModelFacts:
     text: TextSettings
     decoding: Decoding
     has_length_encoding: bool = False
+    carries_state: bool = False
 
 
 @dataclass
@@ -133,7 +137,14 @@ class TrainedModel:
     def facts(self) -> ModelFacts:
         """What its use needs to know."""
         encoding = self.config["model"].get("length_encoding") or "none"
-        return ModelFacts(self.path, self.kind, self.text, self.decoding, encoding != "none")
+        # A Transformer has no state.
+        carries_state = self.reads_on and hasattr(self.model.decoder, "carried_state")
+        return ModelFacts(self.path, self.kind, self.text, self.decoding, encoding != "none", carries_state)
+
+    @property
+    def reads_on(self) -> bool:
+        """Whether it was trained by ``--task truncated_bptt_lm``, on text that goes on from batch to batch."""
+        return bool(self.config["task"].get(READS_ON))
 
     @property
     def architecture(self) -> str:
@@ -231,7 +242,8 @@ def plain_config(model: Any, task: Any, criterion: Any = None) -> dict[str, dict
     task_flags = {name: task_settings[name] for name in _TASK_FLAGS if name in task_settings}
     task_name = task_settings.get("_name") or settings.get("task")
     if task_name == "truncated_bptt_lm":
-        task_name = "language_modeling"  # in use, texts are single, and other tools know this task only
+        # In use texts are single, and other tools know this task only.
+        task_name, task_flags[READS_ON] = "language_modeling", True
     config = {"model": kept, "task": {"_name": task_name, **task_flags}}
     if criterion:
         config["criterion"] = {name: value for name, value in _plain(criterion).items() if name in _CRITERION_FLAGS}

@@ -13,7 +13,9 @@ from recipes.served import served_run_jobs
 
 from fairseq_alone.checkpoints import load_checkpoint
 from fairseq_alone.cli import main
+from fairseq_alone.export.stock import stock_model
 from fairseq_alone.inference.opening import open_model
+from fairseq_alone.inference.trained_model import READS_ON
 from fairseq_alone.recipes import execute
 from fairseq_alone.recipes.run_folder import RunFolder
 
@@ -217,6 +219,19 @@ def test_a_language_model_whose_state_is_carried_on(english, tmp_path):
     assert RunFolder.at(folder).settings.count("carry_state=1") == 1
     refused = compress(*words[:-1], tmp_path / "other", "--max-tokens", 100, status=1)
     assert "--max-tokens and --effective-tokens do not work with a model whose state is carried on" in refused
+    # A file of it, without the training, says so, too; stock fairseq does not know such a setting.
+    file = tmp_path / "small.safetensors"
+    assert main(["export", str(tmp_path / "checkpoint_last.pt"), str(file), "--to", "compact", "--no-verify"]) == 0
+    words = (file, *words[1:-1], tmp_path / "of_file", "--updates", 1)
+    found = json.loads(compress(*words, "--json"))["models"]
+    assert found["teacher"]["valid_ppl"] == pytest.approx(own, rel=0.02)
+    assert "--batch-size 20" in (tmp_path / "of_file/command").read_text()
+    stored = open_model(str(file))
+    assert stored.facts.carries_state
+    stock = stock_model(stored).config["task"]
+    assert READS_ON in stored.config["task"]
+    assert READS_ON not in stock
+    assert stock["_name"] == "language_modeling"
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ def test_a_running_text_is_one_long_pass(data, checkpoint, capsys, monkeypatch):
     assert found == pytest.approx([float(row.sum()) for row in expected], abs=1e-4)
     assert found[1:] != pytest.approx([score.log_probability for score in model.score(LINES["test"])][1:], abs=1e-3)
     assert model.score_running([]) == []
+    assert not model.carries_state  # it was trained line by line
     assert main([*command, "--input", str(source)]) == 0
     assert capsys.readouterr().out == f"perplexity {perplexity(scores):.2f} over 23 words and ends of lines\n"
 
