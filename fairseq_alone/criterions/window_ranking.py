@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-import numpy as np
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
@@ -31,7 +30,10 @@ class WindowRankingConfig(FairseqDataclass):
     ranking_margin: float = field(default=1.0, metadata={"help": "by how much text is to score higher; 1 in the paper"})
     ranking_power: float = field(
         default=0.0,
-        metadata={"help": "wrong words are drawn by their counts to this power; 0, all alike, in the paper"},
+        metadata={
+            "help": "wrong words are drawn by how often windows have them in the middle, to this power: with 1 how "
+            "frequent a word is gives nothing away; 0, all alike, in the paper"
+        },
     )
     ranking_seed: int = field(default=1, metadata={"help": "seed of the draws"})
 
@@ -68,10 +70,8 @@ class WindowRanking(FairseqCriterion):
     @cached_property
     def wrong_words(self) -> NoiseDistribution:
         """What they are drawn from: words, and no other symbols."""
-        words = self.task.source_dictionary
-        counts = np.array(words.count, dtype=np.float64)
-        weights = unigram_weights(counts, self.flags.ranking_power)
-        weights[: words.nspecial] = 0.0
+        weights = unigram_weights(self.task.window_counts(), self.flags.ranking_power)
+        weights[: self.task.source_dictionary.nspecial] = 0.0
         return NoiseDistribution(weights)
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:

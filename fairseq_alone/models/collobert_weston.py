@@ -27,6 +27,9 @@ class CWDecoder(FairseqDecoder):
         embed_tokens: the embedding, of D_e values.
         reach: c, words on each side; x has the vectors of 2c + 1 words.
         hidden_dim: values of the layer.
+
+    At initialisation the values that HardTanh cuts have a standard deviation of about 1. Where none is cut the score is
+    linear, and what the context adds to it is the same for the text and for a wrong word: nothing is learned of it.
     """
 
     def __init__(self, dictionary: Dictionary, embed_tokens: Embedding, reach: int, hidden_dim: int):
@@ -34,6 +37,8 @@ class CWDecoder(FairseqDecoder):
         self.embed_tokens = embed_tokens
         self.reach = reach
         self.hidden = nn.Linear((2 * reach + 1) * embed_tokens.embedding_dim, hidden_dim)
+        # Word vectors have about length 1.
+        nn.init.normal_(self.hidden.weight, std=(2 * reach + 1) ** -0.5)
         self.score = nn.Linear(hidden_dim, 1, bias=False)
 
     def forward(

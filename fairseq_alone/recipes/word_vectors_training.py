@@ -87,9 +87,11 @@ def _learning(model: str, embedding: str, preset: Preset) -> list[str]:
     rate = preset["lr"][model if table else "computed"]
     loss = {"nnlm": "cross_entropy", "cw": "window_ranking"}.get(model, "negative_sampling")
     flags = ["--criterion", loss, "--optimizer", "adam_rows", "--lr", rate, "--lr-scheduler", "linear_over_epochs"]
+    # word2vec's updates, where each table has many small gradients of drawn words.
+    rows = ["--rows-rule", "sgd"] if table and model != "nnlm" else []
     if model == "cw":
         ranking = preset["window_ranking"]
         flags += ["--ranking-power", str(ranking["power"]), "--ranking-num-samples", str(ranking["samples"])]
-        return [*flags, *(["--rows-lr-scale", str(ranking["rows_lr_scale"])] if table else [])]
-    # word2vec's updates, where each table has many small gradients of drawn words.
-    return [*flags, *(["--rows-rule", "sgd"] if table and loss == "negative_sampling" else [])]
+        for name in ("lr_scale", "clip_norm") if table else ():
+            rows += [f"--rows-{name.replace('_', '-')}", str(ranking[f"rows_{name}"])]
+    return flags + rows

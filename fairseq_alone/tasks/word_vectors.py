@@ -119,13 +119,25 @@ class WordVectorsTask(LanguageModelingTask):
             disable_shuffling=not dataset.training,
         )
 
+    def window_counts(self) -> np.ndarray:
+        """How often each word may be expected in a window's middle, (V,) float64; 0 for symbols.
+
+        That is its count, less what subsampling leaves out. UserError: a flag is outside its range.
+        """
+        assert self._kind is not None  # fairseq builds the model first
+        kept = self._kept(self._kind)
+        return self._word_counts() if kept is None else self._word_counts() * kept
+
+    def _word_counts(self) -> np.ndarray:
+        counts = np.array(self.dictionary.count, dtype=np.float64)
+        counts[: self.dictionary.nspecial] = 0.0
+        return counts
+
     def _kept(self, kind: WindowKind) -> np.ndarray | None:
         threshold = self.args.window_subsample
         if threshold is None and not kind.drawn:
             return None
-        counts = np.array(self.dictionary.count, dtype=np.float64)
-        counts[: self.dictionary.nspecial] = 0.0
         try:
-            return kept_share(counts, _SUBSAMPLE if threshold is None else threshold)
+            return kept_share(self._word_counts(), _SUBSAMPLE if threshold is None else threshold)
         except SettingError as error:
             raise UserError(f"--window-{error.setting} {error.problem}") from error

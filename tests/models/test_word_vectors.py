@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fairseq import models, options
+from fairseq import options
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
 from small_models import KINDS, SIZES, dictionary
 
@@ -38,7 +38,7 @@ def build(arch, *flags):
     torch.manual_seed(1)
     args = parse(arch, *flags)
     task = WordVectorsTask(args, dictionary(WORDS))
-    return models.build_model(args, task).train(), task
+    return task.build_model(args).train(), task
 
 
 def criterion(name, task, **settings):
@@ -136,6 +136,32 @@ def test_cw_by_hand():
             told += float(scores[row, place] > corrupted[row, place, index]) / 3
     assert float(loss) == pytest.approx(hinges, rel=1e-4)
     assert float(log["told_apart"]) == pytest.approx(told, rel=1e-4)
+
+
+def test_cw_begins_where_the_context_counts():
+    """Hard tanh cuts a third of the values, as of a standard normal; in a linear layer only the middle would count."""
+    model, _ = build("cw", "--decoder-embed-dim=40", "--cw-hidden-dim=200", "--window=5")
+    decoder = model.decoder
+    text = torch.randint(4, WORDS, (20, 30), generator=torch.Generator().manual_seed(1))
+    windows = decoder.embed_tokens(text).unfold(1, 11, 1).transpose(2, 3).flatten(2)
+    assert decoder.hidden(windows).std().item() == pytest.approx(1.0, abs=0.1)
+
+
+def test_wrong_words_are_those_of_windows():
+    """With power 1, a word is as often wrong as it is right: its count after subsampling."""
+    _, task = build("cw", "--window-subsample=0.01")
+    made = criterion("window_ranking", task, ranking_power=1.0)
+    counts = np.array([0] * 4 + list(range(1, WORDS - 3)), dtype=float)
+    ratio = 0.01 * counts.sum() / counts[4:]
+    expected = counts[4:] * np.minimum(1.0, np.sqrt(ratio) + ratio)
+    assert expected[-1] < counts[-1]
+    drawn = made.wrong_words.independent(200_000, torch.Generator().manual_seed(1)).numpy()
+    found = np.bincount(drawn, minlength=WORDS) / len(drawn)
+    assert found[:4].sum() == 0.0
+    assert found[4:] == pytest.approx(expected / expected.sum(), abs=0.002)
+    whole = build("cw")[1]
+    criterion("window_ranking", whole)
+    assert whole.window_counts().tolist() == counts.tolist()
 
 
 def plain_negative_sampling(model, sample, noise, negatives):

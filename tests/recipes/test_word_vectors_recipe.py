@@ -110,8 +110,8 @@ def test_commands_follow_from_the_options(work, command):
     assert "--max-tokens 2048 --update-freq 1" in out
     assert out.count("command: ") == 2
     out = dry_run(command, work, "--model", "cw")
-    assert "--lr 0.001 --lr-scheduler linear_over_epochs --ranking-power 0.75 --ranking-num-samples 5" in out
-    assert "--rows-lr-scale 250 " in out
+    assert "--lr 0.01 --lr-scheduler linear_over_epochs --ranking-power 1 --ranking-num-samples 5" in out
+    assert "--rows-rule sgd --rows-lr-scale 5 --rows-clip-norm 10 " in out
     assert "--window 5 --window-subsample 1e-4 --cw-hidden-dim 100" in out
     assert "--rows-lr-scale" not in dry_run(command, work, "--model", "cw", "--embedding", "alone")
 
