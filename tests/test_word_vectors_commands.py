@@ -71,12 +71,7 @@ def test_a_resumed_training_is_the_one_that_was_never_stopped(flags, data, tmp_p
     assert float(found) == pytest.approx(float(valid[1]["valid_loss"]), abs=2e-3)
 
 
-# Of small vectors the layer is linear, and what context words learn of text and wrong word cancels: Adagrad would step
-# by what rounding leaves.
-CW_SGD = (*CW, "--rows-rule", "sgd")
-
-
-@pytest.mark.parametrize("flags", [SKIP_GRAM, CBOW_ALONE, CW_SGD], ids=lambda flags: flags[1])
+@pytest.mark.parametrize("flags", [SKIP_GRAM, CBOW_ALONE, CW], ids=lambda flags: flags[1])
 def test_two_processes_equal_one_with_twice_the_micro_batches(flags, data, tmp_path):
     flags = (*flags, "--adam-eps", 1e-3, "--clip-norm", 0.05, "--max-epoch", 1)
     one = train(data, tmp_path / "one", *flags, "--update-freq", 2)

@@ -33,10 +33,11 @@ def word_vectors_training(work: WorkFolder, options: TrainOptions) -> Training:
     embedding = one_of("--embedding", options.embedding or "conventional", _EMBEDDINGS)
     tie = one_of("--tie", options.tie or "none", ("none", "decoder"))
     epochs = positive("--max-epoch", options.max_epoch if options.max_epoch is not None else preset["max_epoch"])
-    size = embedding_size(embedding, options, inter_dim=preset["dim"] * 2, factorized_dim=preset["dim"] // 4)
+    dim = preset["cw"]["dim"] if model == "cw" else preset["dim"]
+    size = embedding_size(embedding, options, inter_dim=dim * 2, factorized_dim=dim // 4)
     start, start_settings = start_of(options)
     learning = _learning(model, embedding, preset)
-    shape = _shape(model, tie, preset)
+    shape = _shape(model, dim, tie, preset)
     tokens = preset["tokens"]
     settings = [
         f"preset={preset.name} model={model} embedding={embedding} {' '.join(size)}",
@@ -69,15 +70,15 @@ def word_vectors_training(work: WorkFolder, options: TrainOptions) -> Training:
     )
 
 
-def _shape(model: str, tie: str, preset: Preset) -> list[str]:
+def _shape(model: str, dim: int, tie: str, preset: Preset) -> list[str]:
     """Flags of the network and of the text that it sees."""
-    flags = ["--decoder-embed-dim", str(preset["dim"])]
+    flags = ["--decoder-embed-dim", str(dim)]
     if model == "nnlm":
-        return [*flags, "--nnlm-hidden-dim", str(preset["dim"]), "--tie-embeddings", tie]
+        return [*flags, "--nnlm-hidden-dim", str(dim), "--tie-embeddings", tie]
     flags += ["--window", str(preset["window"]), "--window-subsample", preset["subsample"]]
     if model == "cw":
         # There is no output embedding to tie.
-        return [*flags, "--cw-hidden-dim", str(preset["hidden"])]
+        return [*flags, "--cw-hidden-dim", str(preset["cw"]["hidden"])]
     return [*flags, "--tie-embeddings", tie]
 
 
@@ -90,7 +91,7 @@ def _learning(model: str, embedding: str, preset: Preset) -> list[str]:
     # word2vec's updates, where each table has many small gradients of drawn words.
     rows = ["--rows-rule", "sgd"] if table and model != "nnlm" else []
     if model == "cw":
-        ranking = preset["window_ranking"]
+        ranking = preset["cw"]
         flags += ["--ranking-power", str(ranking["power"]), "--ranking-num-samples", str(ranking["samples"])]
         for name in ("lr_scale", "clip_norm") if table else ():
             rows += [f"--rows-{name.replace('_', '-')}", str(ranking[f"rows_{name}"])]

@@ -112,7 +112,7 @@ def test_commands_follow_from_the_options(work, command):
     out = dry_run(command, work, "--model", "cw")
     assert "--lr 0.01 --lr-scheduler linear_over_epochs --ranking-power 1 --ranking-num-samples 5" in out
     assert "--rows-rule sgd --rows-lr-scale 5 --rows-clip-norm 10 " in out
-    assert "--window 5 --window-subsample 1e-4 --cw-hidden-dim 100" in out
+    assert "--decoder-embed-dim 50 --window 5 --window-subsample 1e-4 --cw-hidden-dim 100" in out
     assert "--rows-lr-scale" not in dry_run(command, work, "--model", "cw", "--embedding", "alone")
 
 
